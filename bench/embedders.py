@@ -1,0 +1,209 @@
+"""How well do vectors and hashes find edited copies? Micro-AP and recall at high precision, overall and per kind.
+
+    python -m bench.embedders FOLDER… [--embedder NAME[=WEIGHTS]]… [--json FILE]
+
+All pairs copy × original of the gallery are ranked in one list by similarity, as a program with one threshold sees
+them (micro average precision, as in the DISC challenge and SSCD). Pairs whose originals look alike as a whole are
+left out: nobody can say whether they are the same picture. Hashes are ranked by Hamming distance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.copies import KINDS
+from bench.gallery import Gallery, build_gallery, load_gallery, save_gallery, unpacked
+
+Scores = NDArray[np.float32]
+Describe = Callable[[Sequence[bytes]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Hold the figures of one method over one set of copies."""
+
+    micro_ap: float
+    recall_99: float
+    recall_999: float
+    threshold_99: float
+    copies: int
+
+
+def measure(scores: Scores, own: NDArray[np.int64], silent: NDArray[np.bool_]) -> Figures:
+    """Rank all pairs `[copies, originals]` in one list and read off precision and recall.
+
+    Ties count as if every wrong pair came first, so that coarse distances gain nothing by luck.
+    """
+    copies = len(scores)
+    right = scores[np.arange(copies), own]
+    wrong = scores.copy()
+    wrong[silent[own]] = -np.inf
+    wrong[np.arange(copies), own] = -np.inf
+    # Only wrong pairs above the worst right pair matter; the rest would fill memory for nothing.
+    above = np.sort(wrong[wrong >= right.min()])
+    order = np.sort(right)[::-1]
+    false_count = len(above) - np.searchsorted(above, order, side="left")
+    found = np.arange(1, copies + 1)
+    precision = found / (found + false_count)
+    recalls, threshold = [], float("nan")
+    for wanted in (0.99, 0.999):
+        enough = np.flatnonzero(precision >= wanted)
+        recalls.append(float(found[enough[-1]] / copies) if len(enough) else 0.0)
+        if wanted == 0.99 and len(enough):
+            threshold = float(order[enough[-1]])
+    return Figures(float(precision.mean()), recalls[0], recalls[1], threshold, copies)
+
+
+def describe_with_embedder(weights: str, model: str, threads: int) -> tuple[Describe, str]:
+    """Return the function that embeds previews with one of the program's embedders, and its model id."""
+    from pipeline.embedding import EmbeddingSettings, load_embedder
+
+    embedder = load_embedder(EmbeddingSettings(model=model, weights=weights, threads=threads, device="cpu"))
+    side = (embedder.input_size, embedder.input_size)
+
+    def describe(previews: Sequence[bytes]) -> NDArray[np.float32]:
+        rows = []
+        for start in range(0, len(previews), 64):
+            part = [cv2.resize(unpacked(p), side, interpolation=cv2.INTER_AREA) for p in previews[start : start + 64]]
+            rows.append(embedder.embed(np.stack(part).astype(np.uint8)))
+        return np.concatenate(rows)
+
+    return describe, embedder.model_id
+
+
+def _bits(rows: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """Turn bits into ±1/√n, so that the cosine falls linearly with the Hamming distance."""
+    signs = np.stack([np.asarray(row).ravel() for row in rows]).astype(np.float32) * 2 - 1
+    return signs / np.float32(np.sqrt(signs.shape[1]))
+
+
+def describe_phash(previews: Sequence[bytes]) -> NDArray[np.float32]:
+    """Return 64-bit perceptual hashes (imagehash) as signs."""
+    import imagehash
+    from PIL import Image
+
+    return _bits([imagehash.phash(Image.fromarray(unpacked(p))).hash for p in previews])
+
+
+def describe_dhash(previews: Sequence[bytes]) -> NDArray[np.float32]:
+    """Return 64-bit difference hashes (imagehash) as signs."""
+    import imagehash
+    from PIL import Image
+
+    return _bits([imagehash.dhash(Image.fromarray(unpacked(p))).hash for p in previews])
+
+
+def describe_pdq(previews: Sequence[bytes]) -> NDArray[np.float32]:
+    """Return 256-bit PDQ hashes as signs."""
+    import pdqhash
+
+    return _bits([pdqhash.compute(unpacked(p))[0] for p in previews])
+
+
+HASHES: dict[str, Describe] = {"phash": describe_phash, "dhash": describe_dhash, "pdq": describe_pdq}
+
+
+def judge(gallery: Gallery, describe: Describe) -> dict[str, Any]:
+    """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers."""
+    originals, copies = describe(gallery.originals), describe(gallery.copies)
+    scores = copies @ originals.T
+    result: dict[str, Any] = {"all": _plain(measure(scores, gallery.own, gallery.silent)), "kinds": {}, "sources": {}}
+    for number, kind in enumerate(KINDS):
+        rows = gallery.kind == number
+        if rows.any():
+            result["kinds"][kind.name] = _plain(measure(scores[rows], gallery.own[rows], gallery.silent))
+    for number, source in enumerate(gallery.sources):
+        rows = gallery.source[gallery.own] == number
+        if rows.any():
+            result["sources"][source] = _plain(measure(scores[rows], gallery.own[rows], gallery.silent))
+    strangers = originals @ originals.T
+    apart = strangers[np.triu(~gallery.silent, 1)]
+    marks = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
+    result["strangers"] = {f"{mark:g}": float(np.quantile(apart, mark)) for mark in marks}
+    right = scores[np.arange(len(copies)), gallery.own]
+    result["copies"] = {f"{mark:g}": float(np.quantile(right, mark)) for mark in (0.01, 0.05, 0.1, 0.25, 0.5)}
+    result["trade"] = trade_off(right, apart, len(originals))
+    return result
+
+
+def trade_off(right: Scores, apart: Scores, originals: int) -> list[dict[str, float]]:
+    """Tabulate, per threshold, the share of copies found and the stranger partners per picture at 10,000 pictures."""
+    ordered = np.sort(apart)
+    rows = []
+    for threshold in np.round(np.arange(0.2, 0.96, 0.05), 2):
+        share = 1 - np.searchsorted(ordered, threshold) / len(ordered)
+        found = float((right >= threshold).mean())
+        rows.append({"threshold": float(threshold), "recall": found, "per_million": share * 1e6, "per_10k": share * 1e4})
+    return rows
+
+
+def _plain(figures: Figures) -> dict[str, float]:
+    return {name: round(float(getattr(figures, name)), 4) for name in Figures.__slots__}
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """Print one column per method: micro-AP and recall at 99 % and 99.9 % precision overall, then AP per kind."""
+    names = list(results)
+    print(f"{'':18s}" + "".join(f"{name[:16]:>18s}" for name in names))
+    for label, key in (("micro-AP", "micro_ap"), ("recall @P99", "recall_99"), ("recall @P99.9", "recall_999")):
+        print(f"{label:18s}" + "".join(f"{results[name]['all'][key]:18.3f}" for name in names))
+    for group in ("kinds", "sources"):
+        print(f"-- micro-AP / recall @P99, {group}")
+        for label in results[names[0]][group]:
+            cells = [results[name][group][label] for name in names]
+            print(f"{label:18s}" + "".join(f"{c['micro_ap']:11.3f} {c['recall_99']:6.3f}" for c in cells))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(prog="python -m bench.embedders", description=__doc__)
+    made.add_argument("folders", type=Path, nargs="*", help="folders of originals, none of them trained on")
+    made.add_argument("--embedder", action="append", default=[], help="NAME or NAME=WEIGHTS; default: the shipped one")
+    made.add_argument("--hashes", nargs="*", default=sorted(HASHES), choices=sorted(HASHES))
+    made.add_argument("--per-kind", type=int, default=100)
+    made.add_argument("--per-folder", type=int, default=100_000)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--gallery", type=Path, help="file to keep the gallery in, or to read it from")
+    made.add_argument("--json", type=Path, default=Path("bench/results/embedders.json"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build or read the gallery, judge every method, print the table and write the JSON."""
+    options = parser().parse_args(arguments)
+    if options.gallery and options.gallery.exists():
+        gallery = load_gallery(options.gallery)
+    else:
+        gallery = build_gallery(options.folders, options.per_kind, options.per_folder, options.seed)
+        if options.gallery:
+            save_gallery(gallery, options.gallery)
+    print(f"{len(gallery.originals)} originals of {len(gallery.sources)} sources, {len(gallery.copies)} copies")
+    results: dict[str, dict[str, Any]] = {}
+    for entry in options.embedder or ["dedupd-compact-1"]:
+        model, _, weights = entry.partition("=")
+        describe, model_id = describe_with_embedder(weights, model, options.threads)
+        started = time.perf_counter()
+        results[model_id] = judge(gallery, describe)
+        results[model_id]["seconds"] = round(time.perf_counter() - started, 1)
+    for name in options.hashes:
+        results[name] = judge(gallery, HASHES[name])
+    print_table(results)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"seed": options.seed, "originals": len(gallery.originals), "copies": len(gallery.copies)}
+    options.json.write_text(json.dumps({**facts, "results": results}, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,257 @@
+"""How well the second look decides: copies, edited pictures, look-alikes and video frames, with the time each takes.
+
+Three trials: edited copies of every kind and grade of `bench.copies`; look-alikes (nearest neighbours by coarse colours
+and edges among all pictures, at different paths, not known to be the same); consecutive frames of image sequences and
+clips. Prints a table and writes JSON; `--sheets` also writes a side-by-side picture of every look-alike or frame pair called a
+copy, because some sets hold true near-duplicates and only a person can tell.
+
+    python -m bench.verifier --originals 60 --lookalikes 3000 --frames 600
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.copies import KINDS, edited_copy
+from pipeline.decode import DecodeSettings, decode_preview, preview
+from pipeline.verify import Prepared, SecondLook, VerifySettings, prepare, verify
+
+Pixels = NDArray[np.uint8]
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+SEQUENCES = ("real/fod-a-sequence", "train/fod-a", "train/gtea", "real/grocery-train")
+_DECODING = DecodeSettings()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two pictures and the trial they belong to."""
+
+    trial: str
+    name: str
+    a: Pixels
+    b: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the second look said of one pair, and the CPU milliseconds it took."""
+
+    trial: str
+    name: str
+    look: SecondLook
+    verify_ms: float
+    prepare_ms: float
+
+
+def pictures(folder: Path) -> list[Path]:
+    """List the pictures below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def load(path: Path) -> Pixels | None:
+    """Read a picture as RGB; None where it does not decode."""
+    read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if read is None else np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def edited_pairs(photos: Path, count: int, seed: int) -> Iterator[Pair]:
+    """Pair originals with every kind and grade of edit; each original meets a share of them."""
+    places = [p for name in ("coco128", "clothing-dataset", "grocery-train") for p in pictures(photos / "real" / name)]
+    places += pictures(photos / "real" / "odm-seneca") + pictures(photos / "real" / "brighton-beach")
+    chosen = np.random.default_rng(seed).permutation(len(places))
+    for kind in KINDS:
+        for grade, strength in enumerate(kind.grades):
+            start = (len(kind.grades) * 31 + grade) * count
+            for turn in range(count):
+                index = int(chosen[(start + turn) % len(chosen)])
+                original, donor = load(places[index]), load(places[(index + 7) % len(places)])
+                if original is None or donor is None:
+                    continue
+                copy = edited_copy(_at_most(original, 1024), kind, grade, seed + turn, _at_most(donor, 1024))
+                yield Pair(f"{kind.name} {strength:g}", places[index].name, original, copy)
+
+
+def lookalike_pairs(photos: Path, count: int) -> Iterator[Pair]:
+    """Pair each picture with its two nearest by coarse colours and edges; the `count` nearest pairs."""
+    paths, marks = [], []
+    for path in pictures(photos / "real") + pictures(photos / "train"):
+        read = load(path)
+        if read is not None:
+            paths.append(path)
+            marks.append(_mark(read))
+    table = np.stack(marks)
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(table), 1000):
+        alike = table[start : start + 1000] @ table.T
+        alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -1
+        for row, nearest in enumerate(np.argpartition(-alike, 2, axis=1)[:, :2]):
+            for other in nearest:
+                pair = (min(start + row, int(other)), max(start + row, int(other)))
+                found[pair] = float(alike[row, other])
+    for (i, j), _ in sorted(found.items(), key=lambda item: -item[1])[:count]:
+        a, b = load(paths[i]), load(paths[j])
+        if a is not None and b is not None:
+            yield Pair(f"look-alike {paths[i].parent.name}", f"{_short(paths[i])} {_short(paths[j])}", a, b)
+
+
+def frame_pairs(photos: Path, count: int) -> Iterator[Pair]:
+    """Pair frames that follow each other at once, and some frames later."""
+    for sequence in SEQUENCES:
+        found = pictures(photos / sequence)
+        stride = max(2 * len(found) // count, 1)
+        for gap in (1, 5):
+            for i in range(0, len(found) - gap, stride):
+                a, b = load(found[i]), load(found[i + gap])
+                if a is not None and b is not None:
+                    yield Pair(f"frames {sequence} +{gap}", f"{found[i].name} {found[i + gap].name}", a, b)
+    for clip in sorted((photos / "video").glob("*.mp4")):
+        yield from _clip_pairs(clip, count)
+
+
+def _clip_pairs(clip: Path, count: int) -> Iterator[Pair]:
+    video = cv2.VideoCapture(str(clip))
+    frames: list[Pixels] = []
+    while True:
+        more, frame = video.read()
+        if not more:
+            break
+        frames.append(_at_most(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8), 640))
+    video.release()
+    stride = max(3 * len(frames) // count, 1)
+    for gap in (1, 5, 25):
+        for i in range(0, len(frames) - gap, stride):
+            yield Pair(f"frames {clip.stem} +{gap}", f"{clip.stem} {i} {i + gap}", frames[i], frames[i + gap])
+
+
+def truth_pairs(photos: Path) -> Iterator[Pair]:
+    """Pair the pictures of each known family with its first."""
+    truth = photos / "pairs" / "truth.json"
+    families = json.loads(truth.read_text(encoding="utf-8")) if truth.exists() else {}
+    for name, groups in families.items():
+        for group in groups:
+            for other in group[1:]:
+                a, b = load(photos / "pairs" / group[0]), load(photos / "pairs" / other)
+                if a is not None and b is not None:
+                    yield Pair(f"truth {name}", f"{group[0]} {other}", a, b)
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+
+
+def _at_most(pixels: Pixels, long_side: int) -> Pixels:
+    scale = long_side / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size = (max(round(pixels.shape[1] * scale), 1), max(round(pixels.shape[0] * scale), 1))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _mark(pixels: Pixels) -> NDArray[np.float32]:
+    """Describe coarse colours and edges in one unit vector."""
+    small = cv2.resize(pixels, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32)
+    grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (16, 16), interpolation=cv2.INTER_AREA)
+    edges = cv2.Laplacian(grey.astype(np.float32), cv2.CV_32F)
+    parts = [part.ravel() - part.mean() for part in (small, edges)]
+    return np.concatenate([part / (np.linalg.norm(part) + 1e-3) for part in parts]).astype(np.float32) / np.sqrt(2)
+
+
+def examine(pair: Pair, settings: VerifySettings) -> tuple[Row, Prepared, Prepared]:
+    """Look at one pair as the daemon does: from the stored previews."""
+    previews = [decode_preview(preview(pixels, _DECODING)) for pixels in (pair.a, pair.b)]
+    start = time.thread_time()
+    a, b = prepare(previews[0]), prepare(previews[1])
+    ready = time.thread_time()
+    look = verify(a, b, settings)
+    done = time.thread_time()
+    return Row(pair.trial, pair.name, look, (done - ready) * 1e3, (ready - start) * 5e2), a, b
+
+
+def sheet(pair: Pair, row: Row, folder: Path, number: int) -> None:
+    """Write both pictures side by side under what was said of them."""
+    shown = [_at_most(pixels, 480) for pixels in (pair.a, pair.b)]
+    height = max(pixels.shape[0] for pixels in shown) + 24
+    canvas = np.full((height, sum(pixels.shape[1] for pixels in shown) + 8, 3), 255, np.uint8)
+    left = 0
+    for pixels in shown:
+        canvas[24 : 24 + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        left += pixels.shape[1] + 8
+    cv2.putText(canvas, f"{pair.name} {row.look.explanation}", (4, 16), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 0, 0))
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{pair.trial}-{number}".replace("/", "-").replace(" ", "-")
+    cv2.imwrite(str(folder / f"{name}.jpg"), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
+
+
+def table(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Sum up each trial: shares of copy, edited and none, and milliseconds."""
+    trials: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        trials[row.trial].append(row)
+    out: list[dict[str, object]] = []
+    for trial, members in trials.items():
+        kinds = [str(row.look.kind) for row in members]
+        times = np.percentile([row.verify_ms for row in members], [50, 95])
+        out.append(
+            {
+                "trial": trial,
+                "pairs": len(members),
+                **{name: round(kinds.count(name) / len(kinds), 4) for name in ("copy", "edited", "None")},
+                "verify_ms_p50": round(float(times[0]), 2),
+                "verify_ms_p95": round(float(times[1]), 2),
+                "prepare_ms_p50": round(float(np.median([row.prepare_ms for row in members])), 2),
+            }
+        )
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the trials, print the table, write JSON and, where asked, sheets of what was called a copy."""
+    made = argparse.ArgumentParser(prog="python -m bench.verifier", description=main.__doc__)
+    made.add_argument("--photos", type=Path, default=Path("../shared/photos"))
+    made.add_argument("--originals", type=int, default=40, help="originals per kind and grade")
+    made.add_argument("--lookalikes", type=int, default=3000, help="pairs of look-alikes")
+    made.add_argument("--frames", type=int, default=120, help="pairs per sequence or clip, about")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--sheets", type=Path, help="folder for pictures of look-alikes and frames called a copy")
+    made.add_argument("--out", type=Path, default=Path("bench/results/verifier.json"))
+    options = made.parse_args(arguments)
+    cv2.setNumThreads(1)
+    trials: list[Iterator[Pair]] = [truth_pairs(options.photos)]
+    if options.originals:
+        trials.append(edited_pairs(options.photos, options.originals, options.seed))
+    if options.lookalikes:
+        trials.append(lookalike_pairs(options.photos, options.lookalikes))
+    if options.frames:
+        trials.append(frame_pairs(options.photos, options.frames))
+    rows: list[Row] = []
+    for trial in trials:
+        for pair in trial:
+            row, _, _ = examine(pair, VerifySettings())
+            rows.append(row)
+            doubtful = pair.trial.startswith(("look-alike", "frames"))
+            if options.sheets and doubtful and str(row.look.kind) == "copy":
+                sheet(pair, row, options.sheets, len(rows))
+    summary = table(rows)
+    print(f"{'trial':34s} pairs   copy edited   none   verify p50/p95 ms  prepare ms")
+    for line in summary:
+        print(
+            f"{line['trial']:34s} {line['pairs']:5d} {line['copy']:6.3f} {line['edited']:6.3f} {line['None']:6.3f}"
+            f"   {line['verify_ms_p50']:6.1f} {line['verify_ms_p95']:6.1f}      {line['prepare_ms_p50']:6.1f}"
+        )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"schema": 1, "seed": options.seed, "trials": summary}, indent=1), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""What dedupd does. Imports pipeline and store."""

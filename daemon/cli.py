@@ -1,0 +1,93 @@
+"""The command: verbs by name, errors with a hint, exit codes. Verbs are imported when they are called."""
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from store.errors import DedupdError, UsageError
+from store.text import printable
+
+_VERBS = {
+    "scan": "Clean folders once, then exit.",
+    "run": "Watch the hot folders for ever (the service, in the foreground).",
+    "status": "Show what the service is doing and what is known.",
+    "why": "Explain the verdict on a file.",
+    "groups": "List groups of duplicates and of similar pictures.",
+    "search": "Find the nearest known pictures to an image.",
+    "report": "Write the HTML report from what is known.",
+    "undo": "Take back what was moved or copied.",
+    "check": "Check the catalog against the laws, and against the disk.",
+    "reindex": "Build previews, embeddings and indexes again.",
+    "config": "Check a configuration, or print one to start from.",
+    "bench": "Measure accuracy and speed on this machine.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are modules in `daemon.commands`, imported on demand so that `status` starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the verbs in the order of a person's day."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb."""
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"daemon.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: dedupd scan ~/Pictures --output ~/cleaned",
+)
+@click.version_option(package_name="dedupd", prog_name="dedupd")
+def cli() -> None:
+    """Keep image folders free of junk and duplicates while images arrive.
+
+    Nothing is ever deleted: files move into quarantine only when you ask for it, and `dedupd undo` brings them back.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(words, prog_name="dedupd", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except click.ClickException as error:
+        sys.exit(_fail(UsageError(error.format_message(), _usage_hint(error)), words))
+    except DedupdError as error:
+        sys.exit(_fail(error, words))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left, as `head` does; nothing is wrong
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context is not None else "see `dedupd --help`"
+
+
+def _fail(error: DedupdError, words: list[str]) -> int:
+    """Tell what went wrong in one line, and the way out in another."""
+    message, hint = printable(error.message), printable(error.hint)
+    print(f"dedupd: {message}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
+    if "--json" in words:
+        answer: dict[str, Any] = {"schema": 1, "error": message, "hint": hint, "exit_code": error.exit_code}
+        print(json.dumps(answer))
+    return error.exit_code

@@ -1,0 +1,266 @@
+"""`dedupd scan`: clean folders once, then exit."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon.options import config_option, json_option, state_option
+from daemon.terminal import Advance, emit, plural, progress, say, table, warn
+from store.errors import AccessError, StateError, UsageError
+from store.text import printable
+
+if TYPE_CHECKING:
+    from daemon.config import Settings
+    from daemon.folders import Changes, Excluded
+    from daemon.results import Results
+    from daemon.session import Session
+    from store.records import CatalogFile, Folder
+
+_QUARANTINE = ("blur", "dark", "bright", "corrupt", "duplicates", "similar")
+_SUSPICIOUSLY_EMPTY = 20  # known files: from here on an empty folder looks like a share that is not mounted
+
+
+@click.command(epilog="Example: dedupd scan ~/Pictures --output ~/cleaned --action move")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER…")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Where report, log and quarantine go.")
+@click.option(
+    "--action",
+    type=click.Choice(["report", "copy", "move"]),
+    default="report",
+    show_default=True,
+    help="What to do with rejects and duplicates. `report` touches no file.",
+)
+@config_option
+@state_option
+@json_option
+def command(
+    folders: tuple[Path, ...], output: Path, action: str, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Judge every picture in the folders against everything that is known, once."""
+    from daemon.config import load_settings
+    from daemon.session import Session
+    from daemon.state import StateFolder
+
+    started = time.monotonic()
+    settings = load_settings(config)
+    roots = _real_roots(folders)
+    target = _real_output(output, roots)
+    with Session(StateFolder(state), settings) as session:
+        scan = Scan(session, roots, target, action, quiet=as_json)
+        scan.run()
+        answer = scan.report(time.monotonic() - started)
+    if as_json:
+        emit(answer)
+
+
+@dataclass(slots=True)
+class Scan:
+    """One run over some folders, from the walk to the report."""
+
+    session: "Session"
+    roots: Sequence[str]
+    output: str
+    action: str
+    quiet: bool
+    folders: list["Folder"] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    seen: int = 0
+
+    def run(self) -> None:
+        """Look, measure, judge, and act."""
+        session = self.session
+        self.problems += [f"{o.source}: {o.error}" for o in session.recovered if o.error]
+        if session.flow.needs_rejudging:
+            with progress("judging again with changed settings", quiet=self.quiet) as advance:
+                session.flow.rejudge(session.clock_ns(), advance)
+        self.folders = [session.catalog.put_folder(root, protected=self._protected(root)) for root in self.roots]
+        with progress("looking", quiet=self.quiet) as advance:
+            jobs = [job for folder in self.folders for job in self._changes(folder, advance)]
+        if jobs:
+            session.arrivals.add(((path, folder_id) for folder_id, path in jobs), session.clock_ns())
+            with progress("judging", quiet=self.quiet) as advance:
+                done = 0
+                for step in session.ingest.run(jobs):
+                    done += step
+                    advance(done, len(jobs))
+        self._drop_absent_keepers()
+        self._act()
+        if jobs:
+            session.flow.snapshot()
+
+    def report(self, seconds: float) -> dict[str, Any]:
+        """Write report and log, tell the person, and return the contract's object."""
+        from daemon.report import write_log, write_report
+        from daemon.results import build_report, collect
+
+        session = self.session
+        results = collect(session.catalog, session.flow.judge, self.folders, lambda file: self._in_scope(file))
+        knowledge = session.flow.knowledge
+        folder = Path(self.output)
+        log = write_log(folder, results.log_entries())
+        page = build_report(results, knowledge, session.settings, self.action, seconds, self.problems)
+        report = write_report(folder, page, knowledge.previews.read)
+        summary = results.summary()
+        rate = self.seen / seconds if seconds > 0 else 0.0
+        answer = {"schema": 1, **summary, "seconds": round(seconds, 3), "images_per_second": round(rate, 2),
+                  "report": str(report), "log": str(log), "problems": len(self.problems)}  # fmt: skip
+        if not self.quiet:
+            _tell(results, report, self.action, seconds, rate)
+        for problem in self.problems[:10]:
+            warn(f"problem: {problem}")
+        if len(self.problems) > 10:
+            warn(f"… and {len(self.problems) - 10} more problems, all in the report")
+        return answer
+
+    def _changes(self, folder: "Folder", advance: Advance) -> Iterator[tuple[int, str]]:
+        """Compare a folder with the catalog, let go of what is gone, and yield what must be measured."""
+        from daemon.folders import scan_changes, walk
+
+        catalog, flow = self.session.catalog, self.session.flow
+        known = {file.stat.path: file for file in catalog.files_in(folder.id) if file.lies_at is None}
+        unseen: list[str] = []
+        walked = walk(folder.path, exclude=self._excluded(), on_problem=lambda p: self._note(p.path, p.reason, unseen))
+        stats = {path: file.stat for path, file in known.items()}
+        changes = scan_changes(stats, _counted(walked, advance), unseen)
+        self.seen += len(known) - len(changes.vanished) + len(changes.new)
+        self._refuse_unmounted(folder, known, changes)
+        now_ns = self.session.clock_ns()
+        for old_path, stat in changes.renamed:
+            flow.rename_file(known[old_path], stat, folder.id, now_ns)
+        if changes.vanished:
+            flow.forget_files([known[path] for path in changes.vanished], now_ns)
+        self._forget_arrivals(folder)
+        yield from ((folder.id, stat.path) for stat in sorted((*changes.new, *changes.changed), key=lambda s: s.path))
+
+    def _forget_arrivals(self, folder: "Folder") -> None:
+        """Drop what an earlier, interrupted run left waiting: this walk has seen everything that matters."""
+        self.session.arrivals.remove([arrival.path for arrival in self.session.arrivals.all(folder.id)])
+
+    def _refuse_unmounted(self, folder: "Folder", known: dict[str, "CatalogFile"], changes: "Changes") -> None:
+        if len(known) >= _SUSPICIOUSLY_EMPTY and len(changes.vanished) == len(known) and not changes.new:
+            raise StateError(
+                f"{folder.path} is empty, but {len(known)} pictures are known there",
+                "is the disk or share mounted? If they really are gone, use a fresh --state",
+            )
+
+    def _drop_absent_keepers(self) -> None:
+        """Make sure that keepers in folders that were not walked are still there, until all of them are."""
+        flow, catalog = self.session.flow, self.session.catalog
+        scanned = {folder.id for folder in self.folders}
+        while True:
+            outside = _outside_keepers(flow, catalog, self.folders, scanned)
+            gone = [file for file in outside if not os.path.lexists(file.stat.path)]
+            if not gone:
+                return
+            flow.forget_files(gone, self.session.clock_ns())
+
+    def _act(self) -> None:
+        from pipeline.planning import FolderPlan
+        from store.ledger import Verb
+
+        if self.action == "report":
+            return
+        for name in _QUARANTINE:
+            (Path(self.output) / name).mkdir(parents=True, exist_ok=True)
+        similar = self.session.settings.actions.similar == "follow"
+        prefixes = _prefixes([folder.path for folder in self.folders])
+        plans = {
+            folder.id: FolderPlan(folder.path, Verb(self.action), self.output, prefix, similar)
+            for folder, prefix in zip(self.folders, prefixes, strict=True)
+        }
+        with progress(f"{self.action} into quarantine", quiet=self.quiet) as advance:
+            refused = self.session.act(plans, None, advance)
+        self.problems += [f"{problem.path}: {problem.message}" for problem in refused]
+
+    def _in_scope(self, file: "CatalogFile") -> bool:
+        """Tell whether a file belongs into this run's log: it lies in the folder, or this output took it from there."""
+        return file.lies_at is None or file.lies_at.startswith(self.output.rstrip("/") + "/")
+
+    def _note(self, path: str, reason: str, unseen: list[str]) -> None:
+        unseen.append(path)
+        self.problems.append(f"{path}: {reason}")
+
+    def _protected(self, root: str) -> bool:
+        return any(hot.protected and hot.path == root for hot in self.session.settings.hot_folder)
+
+    def _excluded(self) -> "Excluded":
+        inside = {self.output, os.path.realpath(self.session.state.path)}
+        return frozenset(inside - set(self.roots))
+
+
+def _counted(walked: Iterator[Any], advance: Advance) -> Iterator[Any]:
+    for number, stat in enumerate(walked, 1):
+        if number % 1000 == 0:
+            advance(number)
+        yield stat
+
+
+def _outside_keepers(flow: Any, catalog: Any, folders: Sequence["Folder"], scanned: set[int]) -> list["CatalogFile"]:
+    """List the keepers of files in the folders that lie in other folders."""
+    from store.records import VerdictKind
+
+    matched = catalog.files_with((VerdictKind.DUPLICATE, VerdictKind.SIMILAR))
+    image_ids = sorted({file.image_id for file in matched if file.folder_id in scanned})
+    keepers = {verdict.keeper for _, _, verdict in flow.judge.verdicts(image_ids) if verdict.keeper}
+    found = [catalog.file(path) for path in sorted(keepers)]
+    return [file for file in found if file is not None and file.folder_id not in scanned]
+
+
+def _real_roots(folders: Sequence[Path]) -> list[str]:
+    """Resolve the folders, refuse what is none, and drop folders that lie in another one."""
+    for folder in folders:
+        if not folder.exists():
+            raise UsageError(f"no such folder: {folder}", "check the spelling, and that the disk is mounted")
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is a file, not a folder", "name the folder it lies in")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise AccessError(f"cannot read the folder {folder}", "check its permissions")
+    roots = sorted({os.path.realpath(folder) for folder in folders})
+    return [root for root in roots if not any(root.startswith(other.rstrip("/") + "/") for other in roots)]
+
+
+def _real_output(output: Path, roots: Sequence[str]) -> str:
+    real = os.path.realpath(output)
+    if real in roots:
+        raise UsageError("the output folder is the scanned folder itself", "choose another --output")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file, not a folder", "choose another --output")
+    try:
+        Path(real).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AccessError(f"cannot make the output folder {output}: {error.strerror}", "choose another --output") from error
+    if not os.access(real, os.W_OK | os.X_OK):
+        raise AccessError(f"cannot write to the output folder {output}", "choose another --output")
+    return real
+
+
+def _prefixes(roots: Sequence[str]) -> list[str]:
+    """Keep relative paths apart when several folders share one quarantine: by name, numbered where names repeat."""
+    if len(roots) == 1:
+        return [""]
+    names = [os.path.basename(root) or "root" for root in roots]
+    return [
+        f"{name}/" if names.count(name) == 1 else f"{name}-{names[: at + 1].count(name)}/"
+        for at, name in enumerate(names)
+    ]
+
+
+def _tell(results: "Results", report: Path, action: str, seconds: float, rate: float) -> None:
+    from store.records import VerdictKind
+
+    totals = results.totals
+    say(
+        f"{plural(len(results.files) + len(results.unread), 'file')}, {plural(results.images, 'image')}, "
+        f"{plural(results.groups, 'group')} in {seconds:.1f} s ({rate:.0f} files/s)"
+    )
+    done = {"report": "would leave", "copy": "copied", "move": "moved"}[action]
+    rows = [(str(kind), f"{totals[kind]:,}", "" if kind is VerdictKind.KEEP else done) for kind in VerdictKind if totals[kind]]
+    table(("verdict", "files", ""), rows, right=(1,))
+    say(f"report: {printable(str(report))}")
+    if action == "report" and len(rows) > 1:
+        say("no file was touched; run again with --action move to put them into quarantine (dedupd undo brings them back)")

@@ -1,0 +1,97 @@
+"""Files → workers → flow: the loop that `scan` and the service share.
+
+It keeps the workers busy, admits what they measured in batches, and remembers what could not be read.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from daemon.workers import WorkerPool
+from pipeline.flow import Flow, Seen
+from pipeline.measuring import MeasureTask
+from store.arrivals import Arrivals
+from store.catalog import Catalog
+from store.records import CatalogFile, Failure, FailureKind, Measurement
+
+_BATCH = 32
+_WAIT_SECONDS = 0.2
+_RETRY_FIRST_SECONDS = 30.0
+_RETRY_LONGEST_SECONDS = 3600.0
+
+Job = tuple[int, str]  # folder id, path
+
+
+@dataclass(slots=True)
+class Ingest:
+    """Carry files through measuring and admission. Used by one thread."""
+
+    flow: Flow
+    catalog: Catalog
+    arrivals: Arrivals
+    pool: WorkerPool
+    clock_ns: Callable[[], int]
+    changed: list[CatalogFile] = field(default_factory=list)  # files whose verdict changed since last taken
+    last_failure: Failure | None = None
+    _folders: dict[str, int] = field(default_factory=dict)
+    _batch: list[Seen] = field(default_factory=list)
+
+    @property
+    def busy(self) -> int:
+        """Count the files between submission and admission."""
+        return self.pool.pending + len(self._batch)
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[int]:
+        """Take all jobs through; yield, whenever some are done, how many."""
+        waiting = iter(jobs)
+        more = True
+        while more or self.busy:
+            more = more and self.feed(waiting)
+            yield self.turn(_WAIT_SECONDS, flush=not more)
+
+    def feed(self, waiting: Iterator[Job]) -> bool:
+        """Hand jobs to idle workers; tell whether there may be more jobs."""
+        while self.pool.free:
+            job = next(waiting, None)
+            if job is None:
+                return False
+            folder_id, path = job
+            self._folders[path] = folder_id
+            self.pool.submit(MeasureTask(path, self.flow.input_size))
+        return True
+
+    def turn(self, wait_seconds: float, *, flush: bool) -> int:
+        """Collect results and admit a full batch (or, with `flush`, whatever is there once the workers are idle)."""
+        for task, result in self.pool.results(wait_seconds):
+            self._batch.append(Seen(self._folders.pop(task.path), result))
+        if len(self._batch) < _BATCH and not (flush and not self.pool.pending):
+            return 0
+        return self._admit()
+
+    def _admit(self) -> int:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return 0
+        self.changed += self.flow.admit(batch, self.clock_ns())
+        self.arrivals.remove([_path(seen.result) for seen in batch if not self._failed(seen)])
+        return len(batch)
+
+    def _failed(self, seen: Seen) -> bool:
+        """Keep an arrival that is worth another try."""
+        result = seen.result
+        if not isinstance(result, Failure):
+            return False
+        self.last_failure = result
+        if result.kind is FailureKind.VANISHED or (result.kind.of_content and result.sha256 is not None):
+            return False
+        reason = f"{result.kind}: {result.reason}"
+        self.arrivals.fail(result.path, seen.folder_id, reason, self.clock_ns(), _retry_seconds)
+        return True
+
+
+def _path(result: Measurement | Failure) -> str:
+    return result.path if isinstance(result, Failure) else result.stat.path
+
+
+def _retry_seconds(attempts: int) -> float:
+    """Wait twice as long after each failed attempt, up to an hour."""
+    return float(min(_RETRY_FIRST_SECONDS * 2 ** min(attempts, 20), _RETRY_LONGEST_SECONDS))

@@ -1,0 +1,115 @@
+"""One writer's session over a state folder: catalog, flow and ledger, opened together and recovered first."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from daemon.config import Settings
+from daemon.ingest import Ingest
+from daemon.state import InstanceLock, StateFolder
+from daemon.workers import WorkerPool
+from pipeline.actions import ActionSettings, Outcome, recover
+from pipeline.flow import Flow
+from pipeline.planning import FolderPlan, Planner, Problem
+from store.arrivals import Arrivals
+from store.catalog import Catalog
+from store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    catalog: Catalog
+    ledger: Ledger
+    arrivals: Arrivals
+    recovered: Sequence[Outcome]
+
+
+class Session:
+    """Hold the lock and everything that writes. `flow` and `pool` are made when they are first needed.
+
+    Opening finishes or rolls back whatever a crash left half way.
+    """
+
+    def __init__(self, state: StateFolder, settings: Settings, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.state = state
+        self.settings = settings
+        self.clock_ns = clock_ns
+        self._lock = InstanceLock(state)
+        self._opened: _Opened | None = None
+        self._flow: Flow | None = None
+        self._ingest: Ingest | None = None
+
+    def __enter__(self) -> "Session":
+        self.state.create()
+        self._lock.__enter__()
+        try:
+            catalog = Catalog(self.state.catalog)
+            ledger = Ledger(catalog.database)
+            self._opened = _Opened(catalog, ledger, Arrivals(catalog.database), recover(ledger, self.clock_ns()))
+            Planner(catalog, ledger, {}, ActionSettings()).adopt_finished()
+        except BaseException:
+            self._lock.__exit__()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ingest is not None:
+            self._ingest.pool.close()
+        if self._opened is not None:
+            self._opened.catalog.close()
+        self._lock.__exit__()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog."""
+        return self._ready.catalog
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return self._ready.ledger
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """The arrivals."""
+        return self._ready.arrivals
+
+    @property
+    def recovered(self) -> Sequence[Outcome]:
+        """What a crash had left half way, and what became of it."""
+        return self._ready.recovered
+
+    @property
+    def flow(self) -> Flow:
+        """The flow over the catalog."""
+        if self._flow is None:
+            self._flow = Flow(self.catalog, self.state.path, self.settings.flow)
+        return self._flow
+
+    @property
+    def ingest(self) -> Ingest:
+        """The loop that carries files through the flow."""
+        if self._ingest is None:
+            pool = WorkerPool(self.settings.workers, self.settings.decode, self.settings.quality)
+            self._ingest = Ingest(self.flow, self.catalog, self.arrivals, pool, self.clock_ns)
+        return self._ingest
+
+    def act(
+        self,
+        plans: Mapping[int, FolderPlan],
+        image_ids: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Problem]:
+        """Carry out what verdicts ask for: for some images, or (None) for all that are unsettled."""
+        action_settings = ActionSettings(min_free_bytes=self.settings.actions.min_free_mb << 20)
+        planner = Planner(self.catalog, self.ledger, plans, action_settings)
+        wanted = planner.unsettled() if image_ids is None else image_ids
+        return planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
+
+    @property
+    def _ready(self) -> _Opened:
+        assert self._opened is not None, "used outside its `with` block"
+        return self._opened

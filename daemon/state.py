@@ -1,0 +1,101 @@
+"""The state folder: where everything that dedupd remembers lies, and the lock that one instance holds."""
+
+import os
+from pathlib import Path
+
+from store.errors import AccessError, BusyError, UsageError
+
+_LOCK_WAIT_SECONDS = 1.0  # longer than the moment in which `status` tries the lock
+
+
+class StateFolder:
+    """Paths in the state folder, by name."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = (path or default_state_path()).absolute()
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite file."""
+        return self.path / "catalog.sqlite3"
+
+    @property
+    def status(self) -> Path:
+        """The last status, written by whoever holds the lock."""
+        return self.path / "status.json"
+
+    @property
+    def lock(self) -> Path:
+        """The lock of the one instance."""
+        return self.path / "lock"
+
+    @property
+    def report(self) -> Path:
+        """Where `run` and `report` put the report."""
+        return self.path / "report"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where hot folders without an output of their own send their files."""
+        return self.path / "quarantine"
+
+    def create(self) -> None:
+        """Make the folder, for its owner only."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"the state folder {self.path} is a file", "pass another --state")
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise AccessError(f"cannot make the state folder {self.path}: {error.strerror}", "pass another --state") from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise AccessError(f"cannot write to the state folder {self.path}", "check its owner, or pass another --state")
+
+
+class InstanceLock:
+    """Held by the one process that may write to a state folder; the kernel frees it when that process dies."""
+
+    def __init__(self, state: StateFolder) -> None:
+        from filelock import FileLock
+
+        self._state = state
+        self._lock = FileLock(state.lock)
+
+    def __enter__(self) -> "InstanceLock":
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=_LOCK_WAIT_SECONDS)
+        except Timeout as error:
+            raise BusyError(
+                f"another dedupd works with the state folder {self._state.path}",
+                "stop it first (`dedupd status` shows its pid), or pass another --state",
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def is_locked(state: StateFolder) -> bool:
+    """Tell whether some process holds the lock, without waiting and without leaving a trace."""
+    import fcntl
+
+    try:
+        descriptor = os.open(state.lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def default_state_path() -> Path:
+    """Return the platform's folder for state (`~/.local/state/dedupd` on Linux)."""
+    from platformdirs import user_state_path
+
+    return user_state_path("dedupd", appauthor=False)

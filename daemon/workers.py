@@ -1,0 +1,299 @@
+"""The decoding processes: expendable, started when needed, replaced when they die.
+
+Decoders are C code that meets hostile bytes. Each worker is a fresh interpreter (never a fork: no database, no index,
+no lock comes along) which talks over one socket pair and holds nothing that must not be lost. A worker that dies
+costs its file one of two attempts; a worker that hangs is killed. `concurrent.futures` is not used because there one
+dead process breaks the pool.
+
+The wire: the parent sends sys.path, then a `_Setup`, then tasks; the worker answers with `_READY`, then one result a
+task, in order. A few tasks wait in the pipe, so that a worker has work while the parent is busy embedding.
+"""
+
+import importlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+from annotated_types import Ge, Gt
+
+from store.errors import StateError
+from store.records import Failure, FailureKind, Measurement
+
+if TYPE_CHECKING:  # these rooms bring OpenCV along, which the parent does not need
+    from pipeline.measuring import MeasureTask
+    from pipeline.settings import DecodeSettings, QualitySettings
+
+_READY = "ready"
+_ATTEMPTS = 2  # a file that kills two workers is to blame, not the worker
+_QUEUE_LENGTH = 4  # tasks in a worker's pipe, the one it works on included: 40 ms of work
+_PIPE_BYTES = 1 << 20  # a result is about 60 KB; a worker must not wait for the parent to read it
+_START_SECONDS = 120.0  # an interpreter on a very busy machine
+_MAX_FAILED_STARTS = 3
+_ENTRY = "import sys, multiprocessing.connection as m; c = m.Connection(int(sys.argv[1])); sys.path[:] = c.recv(); from daemon.workers import serve; serve(c)"  # fmt: skip  # noqa: E501  # one line by nature
+
+Result = Measurement | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How many decoding processes, and how much each may take."""
+
+    processes: Annotated[int, Ge(0)] = 0  # 0: one for each core this process may use
+    timeout_seconds: Annotated[float, Gt(0)] = 60.0  # for one file
+    memory_limit_mb: Annotated[int, Ge(256)] = 4096  # address space of one worker; Linux only
+    recycle_after: Annotated[int, Ge(1)] = 5000  # files, then a fresh process: decoders leak
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    target: str
+    decode_settings: "DecodeSettings"
+    quality_settings: "QualitySettings"
+    timeout_seconds: float
+    memory_limit_mb: int
+
+
+@dataclass(slots=True)
+class _Attempt:
+    task: "MeasureTask"
+    number: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: "Connection[object, object]"
+    deadline: float
+    ready: bool = False
+    given: int = 0
+    queue: deque[_Attempt] = field(default_factory=deque)
+
+
+class WorkerPool:
+    """Measure files in processes that may crash, hang or run out of memory without taking more than their file along.
+
+    Not thread-safe: one thread submits and collects. Processes start with the first tasks.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        decode_settings: "DecodeSettings",
+        quality_settings: "QualitySettings",
+        *,
+        target: str = "pipeline.measuring:measure",
+    ) -> None:
+        """Prepare a pool; `target` names the function (task, decode settings, quality settings) → result."""
+        self._settings = settings
+        self._size = settings.processes or _usable_cores()
+        self._setup = _Setup(
+            target, decode_settings, quality_settings, settings.timeout_seconds, settings.memory_limit_mb
+        )
+        self._waiting: deque[_Attempt] = deque()
+        self._workers: list[_Worker] = []
+        self._results: deque[tuple[MeasureTask, Result]] = deque()
+        self._failed_starts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pending(self) -> int:
+        """Count the tasks whose results have not been handed out."""
+        return len(self._waiting) + sum(len(worker.queue) for worker in self._workers) + len(self._results)
+
+    @property
+    def free(self) -> int:
+        """Count how many more tasks keep every worker busy; more would only wait here."""
+        return max(0, self._size * _QUEUE_LENGTH - self.pending)
+
+    def submit(self, task: "MeasureTask") -> None:
+        """Take a task; its result comes from `results`, in any order."""
+        self._waiting.append(_Attempt(task))
+        self._dispatch()
+
+    def results(self, timeout_seconds: float) -> list[tuple["MeasureTask", Result]]:
+        """Collect finished tasks; wait at most `timeout_seconds` for the first one, 0 does not wait.
+
+        Raises StateError where workers cannot be started at all.
+        """
+        until = time.monotonic() + timeout_seconds
+        while True:
+            self._dispatch()
+            left = max(0.0, until - time.monotonic())
+            self._collect(0.0 if self._results else min(left, self._seconds_to_deadline()))
+            self._end_overdue()
+            self._dispatch()
+            if self._results or time.monotonic() >= until or not self.pending:
+                done, self._results = list(self._results), deque()
+                return done
+
+    def close(self) -> None:
+        """End all workers at once; tasks not yet answered are forgotten."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.pipe.close()
+            worker.process.wait()
+        self._workers.clear()
+        self._waiting.clear()
+        self._results.clear()
+
+    def _dispatch(self) -> None:
+        while self._waiting:
+            worker = self._least_busy()
+            if worker is None:
+                return
+            attempt = self._waiting.popleft()
+            if not worker.queue and worker.ready:
+                worker.deadline = time.monotonic() + self._settings.timeout_seconds
+            worker.queue.append(attempt)
+            worker.given += 1
+            with _pipe_may_be_broken():
+                worker.pipe.send(attempt.task)
+
+    def _least_busy(self) -> _Worker | None:
+        self._recycle()
+        open_workers = [w for w in self._workers if w.given < self._settings.recycle_after]
+        best = min(open_workers, key=lambda worker: len(worker.queue), default=None)
+        if (best is None or best.queue) and len(self._workers) < self._size:
+            best = self._start()
+        return best if best is not None and len(best.queue) < _QUEUE_LENGTH else None
+
+    def _recycle(self) -> None:
+        for worker in list(self._workers):
+            if worker.given >= self._settings.recycle_after and not worker.queue:
+                self._remove(worker)
+
+    def _start(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
+            process = subprocess.Popen(
+                [sys.executable, "-c", _ENTRY, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # libtiff and libjpeg print there whatever a damaged file makes them think
+            )
+            pipe: Connection[object, object] = Connection(ours.detach())
+        worker = _Worker(process, pipe, time.monotonic() + _START_SECONDS)
+        self._workers.append(worker)
+        with _pipe_may_be_broken():
+            pipe.send(sys.path)
+            pipe.send(self._setup)
+        return worker
+
+    def _collect(self, timeout_seconds: float) -> None:
+        by_pipe = {worker.pipe: worker for worker in self._workers}
+        for pipe in wait(list(by_pipe), timeout_seconds):
+            worker = by_pipe[pipe]  # type: ignore[index]  # wait() returns the connections it was given
+            try:
+                while worker.pipe.poll():
+                    self._receive(worker, worker.pipe.recv())
+            except (EOFError, OSError):
+                self._bury(worker, FailureKind.CRASHED, "the decoder died on it twice")
+
+    def _receive(self, worker: _Worker, message: object) -> None:
+        worker.deadline = time.monotonic() + self._settings.timeout_seconds
+        if message == _READY:
+            worker.ready, self._failed_starts = True, 0
+        elif isinstance(message, Measurement | Failure):
+            self._results.append((worker.queue.popleft().task, message))
+        else:
+            raise StateError(f"a decoding process failed: {message}", "this is a fault of dedupd: please report it")
+
+    def _seconds_to_deadline(self) -> float:
+        deadlines = [worker.deadline for worker in self._workers if worker.queue]
+        return max(0.0, min(deadlines, default=float("inf")) - time.monotonic())
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            # A result that lies in the pipe is no hang: this process was away for longer than the limit.
+            if worker.queue and worker.deadline <= now and not worker.pipe.poll():
+                limit = self._settings.timeout_seconds
+                self._bury(worker, FailureKind.TIMEOUT, f"not decoded within {limit:g} seconds")
+
+    def _bury(self, worker: _Worker, kind: FailureKind, reason: str) -> None:
+        """Remove a dead or hanging worker; its first task is to blame, the rest go back in front of the queue."""
+        self._remove(worker)
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise StateError(
+                    "the decoding processes do not start", "is there memory left, and is the installation complete?"
+                )
+        elif worker.queue:
+            first = worker.queue.popleft()
+            if kind is FailureKind.TIMEOUT or first.number >= _ATTEMPTS:
+                self._results.append((first.task, Failure(first.task.path, kind, reason, None, None)))
+            else:
+                worker.queue.appendleft(_Attempt(first.task, first.number + 1))
+        self._waiting.extendleft(reversed(worker.queue))
+
+    def _remove(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.process.kill()
+        worker.pipe.close()
+        worker.process.wait()
+
+
+@contextmanager
+def _pipe_may_be_broken() -> Iterator[None]:
+    # A worker that died between two looks is found, and its tasks are saved, when its pipe is read.
+    try:
+        yield
+    except OSError:
+        return
+
+
+def _usable_cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def serve(pipe: "Connection[object, object]") -> None:
+    """Work off tasks until the parent closes the pipe or is gone. Runs in the worker process."""
+    # The parent alone decides when a worker ends: a signal to the whole process group must not look like a crash.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    setup = pipe.recv()
+    assert isinstance(setup, _Setup)
+    module, _, name = setup.target.partition(":")
+    target = getattr(importlib.import_module(module), name)
+    cv2 = importlib.import_module("cv2")
+    cv2.setNumThreads(1)
+    if sys.platform == "linux":
+        limit = setup.memory_limit_mb << 20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The kernel ends a worker that hangs in C after its parent was killed; no one else would.
+    last_resort = int(2 * setup.timeout_seconds) + 10
+    pipe.send(_READY)
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        signal.alarm(last_resort)
+        result = target(task, setup.decode_settings, setup.quality_settings)
+        signal.alarm(0)
+        pipe.send(result)

@@ -1,0 +1,1 @@
+"""What dedupd thinks. Imports store."""

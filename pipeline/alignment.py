@@ -1,0 +1,301 @@
+"""Where two previews lie over each other: points, their descriptions, and the transform that most of them obey.
+
+Corners come from ORB's multi-scale FAST detector; each is described by the gradients around it, pooled as in SIFT
+(Lowe 2004) but on a 12 x 12 sample of the turned patch, which numpy does for all corners at once. A mirrored patch is
+a permutation of its description, so mirrored pictures cost one more product of matrices and no more corners.
+The transform is searched without random draws: each matched pair of corners proposes place, turn and scale.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Grey = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+LEVELS = 7
+LEVEL_RATIO = 1.26
+PATCH_PIXELS = 25
+SAMPLES = 12
+SAMPLE_STEP = 2.6  # pixels of a level between two samples: the patch spans 31 pixels
+BINS = 4
+MAX_PAIRS = 150  # the clearest pairs are enough, and all ways to combine them stay cheap
+DIRECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Corners of one preview: places [n, 2], scales [n], angles [n] in radians, descriptions [n, 128]."""
+
+    places: Float
+    scales: Float
+    angles: Float
+    descriptions: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """A transform from the pixels of `a` to those of `b` (3 x 3), and how many corners obey it."""
+
+    matrix: Matrix
+    inliers: int
+    mirrored: bool
+
+
+def _pooling() -> Float:
+    """Weights [144, 16] that pool samples into 4 x 4 soft cells, under a Gaussian over the patch."""
+    line = (np.arange(SAMPLES) + 0.5) / SAMPLES * BINS - 0.5
+    soft = np.maximum(1 - np.abs(line[:, None] - np.arange(BINS)[None]), 0)
+    radius = (np.arange(SAMPLES) + 0.5) / SAMPLES * 2 - 1
+    soft *= np.exp(-(radius**2))[:, None]
+    cells = soft[:, None, :, None] * soft[None, :, None, :]
+    return cells.reshape(SAMPLES * SAMPLES, BINS * BINS).astype(np.float32)
+
+
+def _mirroring() -> NDArray[np.intp]:
+    """The order in which a description reads when its patch is mirrored across the patch's own direction."""
+    order = np.arange(BINS * BINS * DIRECTIONS).reshape(DIRECTIONS, BINS, BINS)
+    return order[(-np.arange(DIRECTIONS)) % DIRECTIONS][:, ::-1, :].reshape(-1)
+
+
+_POOLING = _pooling()
+_MIRRORING = _mirroring()
+_HALF_TURN = np.arange(DIRECTIONS // 2)[:, None] * (2 * np.pi / DIRECTIONS)
+_COSINES = np.cos(_HALF_TURN).astype(np.float32)
+_SINES = np.sin(_HALF_TURN).astype(np.float32)
+_OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.float32)
+
+
+def find_points(grey: Grey, limit: int) -> Points:
+    """Find and describe at most `limit` corners of a grey preview [h, w] uint8, the strongest first per scale."""
+    orb = cv2.ORB.create(limit, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
+    found = orb.detect(grey, None)
+    if not found:
+        empty = np.zeros(0, np.float32)
+        return Points(np.zeros((0, 2), np.float32), empty, empty, np.zeros((0, _MIRRORING.size), np.uint8))
+    raw = np.array([(*k.pt, k.angle, k.octave) for k in found], np.float32)
+    raw = raw[np.lexsort((raw[:, 1], raw[:, 0], raw[:, 3]))]
+    places, angles = raw[:, :2], np.deg2rad(raw[:, 2])
+    scales = np.power(np.float32(LEVEL_RATIO), raw[:, 3])
+    places = places + (scales[:, None] - 1) / 2  # ORB scales pixel corners up, not pixel centres
+    descriptions = np.concatenate(
+        [
+            _describe(_patches(grey, places[raw[:, 3] == level], angles[raw[:, 3] == level], LEVEL_RATIO**level))
+            for level in np.unique(raw[:, 3])
+        ]
+    )
+    return Points(places, scales, angles, descriptions)
+
+
+def _patches(grey: Grey, places: Float, angles: Float, scale: float) -> Float:
+    """Sample the turned patches [n, 12, 12] around corners of one scale."""
+    size = (max(round(grey.shape[1] / scale), 8), max(round(grey.shape[0] / scale), 8))
+    level = grey if scale == 1 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    level = cv2.GaussianBlur(level, (0, 0), 1.2)
+    across, down = level.shape[1] / grey.shape[1], level.shape[0] / grey.shape[0]
+    u, v = np.meshgrid(_OFFSETS, _OFFSETS)
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x = (places[:, :1] + 0.5) * across - 0.5 + cos * u.reshape(1, -1) - sin * v.reshape(1, -1)
+    y = (places[:, 1:] + 0.5) * down - 0.5 + sin * u.reshape(1, -1) + cos * v.reshape(1, -1)
+    sampled = cv2.remap(level, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, np.float32).reshape(-1, SAMPLES, SAMPLES)
+
+
+def _describe(patches: Float) -> NDArray[np.uint8]:
+    """Pool the gradients of patches [n, 12, 12] into descriptions [n, 128], square-rooted (Arandjelovic 2012)."""
+    padded = np.pad(patches, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).reshape(len(patches), 1, -1)
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).reshape(len(patches), 1, -1)
+    weakened = 1 / np.sqrt(np.sqrt(across * across + down * down) + 1e-6)
+    along = (across * weakened) * _COSINES + (down * weakened) * _SINES
+    directed = np.concatenate([np.maximum(along, 0), np.maximum(-along, 0)], axis=1)
+    np.multiply(directed, directed, out=directed)  # strength times squared cosine
+    pooled = (directed.reshape(-1, SAMPLES * SAMPLES) @ _POOLING).reshape(len(patches), -1)
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True) + 1e-6
+    pooled = np.minimum(pooled, 0.25)
+    pooled = np.sqrt(pooled / (pooled.sum(axis=1, keepdims=True) + 1e-6))
+    return np.asarray(np.clip(np.rint(pooled * 512), 0, 255), np.uint8)
+
+
+def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDArray[np.intp]:
+    """Pair corners whose descriptions are closest to each other and clearly closer than the next: [m, 2] indexes."""
+    if len(a) < 3 or len(b) < 3:
+        return np.zeros((0, 2), np.intp)
+    left = a.descriptions.astype(np.float32)
+    right = (b.descriptions[:, _MIRRORING] if mirrored else b.descriptions).astype(np.float32)
+    left /= np.linalg.norm(left, axis=1, keepdims=True) + 1e-6
+    right /= np.linalg.norm(right, axis=1, keepdims=True) + 1e-6
+    alike = left @ right.T
+    nearest = alike.argmax(axis=1)
+    rows = np.flatnonzero(alike.argmax(axis=0)[nearest] == np.arange(len(a)))
+    nearest, alike = nearest[rows], alike[rows]
+    best = alike[np.arange(len(rows)), nearest]
+    # A corner is found again on neighbouring scales: only a rival at another place counts as one.
+    alike[_gaps(b.places)[nearest] < 6] = -1
+    ratio = np.sqrt(np.maximum(1 - best, 0) / np.maximum(1 - alike.max(axis=1), 1e-6))
+    order = np.argsort(ratio, kind="stable")
+    order = order[ratio[order] < max_ratio][:MAX_PAIRS]
+    return np.stack([rows[order], nearest[order]], axis=1)
+
+
+def _gaps(places: Float) -> Float:
+    across = np.abs(places[:, 0][:, None] - places[:, 0])
+    return np.maximum(across, np.abs(places[:, 1][:, None] - places[:, 1]))
+
+
+def align(a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float) -> Alignment | None:
+    """Find the affine transform that most matched corners obey within `max_pixels`; None when fewer than four do."""
+    pairs = match_points(a, b, mirrored, max_ratio)
+    if len(pairs) < 4:
+        return None
+    source = a.places[pairs[:, 0]].astype(np.float64)
+    target = b.places[pairs[:, 1]].astype(np.float64)
+    near = _coarse_inliers(a, b, pairs, source, target, mirrored)
+    if near.sum() < 4:
+        return None
+    matrix = _fine_matrix(source, target, near, mirrored, max_pixels)
+    for _ in range(4):
+        inliers = _distances(matrix, source, target) < max_pixels
+        if inliers.sum() < 4:
+            return None
+        matrix = _fit_affine(source[inliers], target[inliers])
+    inliers = _distances(matrix, source, target) < max_pixels
+    apart = len(np.unique(np.rint(source[inliers] / 4), axis=0))
+    if inliers.sum() < 4 or (np.linalg.det(matrix[:2, :2]) < 0) != mirrored:
+        return None
+    return Alignment(matrix, min(int(inliers.sum()), apart), mirrored)
+
+
+def _coarse_inliers(
+    a: Points, b: Points, pairs: NDArray[np.intp], source: Matrix, target: Matrix, mirrored: bool
+) -> NDArray[np.bool_]:
+    """Let every pair propose turn, scale and place; return the pairs that roughly obey the best proposal."""
+    scale = (b.scales[pairs[:, 1]] / a.scales[pairs[:, 0]]).astype(np.float64)
+    sign = -1.0 if mirrored else 1.0
+    turn = b.angles[pairs[:, 1]].astype(np.float64) - sign * a.angles[pairs[:, 0]]
+    flipped = source * np.array([1.0, sign])
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    shift = flipped[None] - flipped[:, None]
+    x = target[:, None, 0] + cos[:, None] * shift[..., 0] - sin[:, None] * shift[..., 1]
+    y = target[:, None, 1] + sin[:, None] * shift[..., 0] + cos[:, None] * shift[..., 1]
+    off = np.hypot(x - target[None, :, 0], y - target[None, :, 1])
+    allowed = 6.0 + 0.25 * scale[:, None] * np.hypot(shift[..., 0], shift[..., 1])
+    turned = np.abs((turn[None] - turn[:, None] + np.pi) % (2 * np.pi) - np.pi) < 0.4
+    sized = np.abs(np.log(scale[None] / scale[:, None])) < 0.5
+    near = (off < allowed) & turned & sized
+    return np.asarray(near[near.sum(axis=1).argmax()])
+
+
+def _fine_matrix(
+    source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float
+) -> Matrix:
+    """Let each two of the best rough pairs propose a similarity; return the one that most rough pairs obey."""
+    chosen = np.flatnonzero(near)[:30]
+    sign = -1.0 if mirrored else 1.0
+    p = source[:, 0] + 1j * sign * source[:, 1]
+    q = target[:, 0] + 1j * target[:, 1]
+    i, j = np.triu_indices(len(chosen), 1)
+    i, j = chosen[i], chosen[j]
+    apart = np.abs(p[i] - p[j]) > 12
+    if not apart.any():
+        return _fit_affine(source[near], target[near])
+    i, j = i[apart], j[apart]
+    gain = (q[i] - q[j]) / (p[i] - p[j])
+    place = q[i] - gain * p[i]
+    off = np.abs(gain[:, None] * p[near][None] + place[:, None] - q[near][None])
+    score = np.maximum(1 - (off / (2 * max_pixels)) ** 2, 0).sum(axis=1)
+    best = int(score.argmax())
+    g, t = gain[best], place[best]
+    return np.array([[g.real, -sign * g.imag, t.real], [g.imag, sign * g.real, t.imag], [0, 0, 1]])
+
+
+def _fit_affine(source: Matrix, target: Matrix) -> Matrix:
+    design = np.column_stack([source, np.ones(len(source))])
+    solution = np.linalg.lstsq(design, target, rcond=None)[0]
+    return np.vstack([solution.T, [0, 0, 1]])
+
+
+def project(matrix: Matrix, points: Matrix) -> Matrix:
+    """Apply a 3 x 3 transform to points [n, 2]."""
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:])
+
+
+def _distances(matrix: Matrix, source: Matrix, target: Matrix) -> Matrix:
+    return np.asarray(np.linalg.norm(project(matrix, source) - target, axis=1))
+
+
+def refine(source: Grey, target: Grey, onto: Matrix) -> Matrix:
+    """Improve a transform until the locally normalised pictures lie over each other, by robust Gauss-Newton steps.
+
+    The steps look at the target's strongest gradients only (Lucas and Kanade 1981, compositional), first as an affine
+    change, then with perspective. What differs between the pictures is given little weight.
+    """
+    scale = np.sqrt(abs(np.linalg.det(onto[:2, :2])))
+    for step in (4, 2):
+        shrink = np.array([[1 / step, 0, 0.5 / step - 0.5], [0, 1 / step, 0.5 / step - 0.5], [0, 0, 1]])
+        flat_source, flat_target = _normalised(source, step, min(scale, 1.0)), _normalised(target, step, 1.0)
+        small = shrink @ onto @ np.linalg.inv(shrink)
+        small = _descend(flat_source, flat_target, small, 6, perspective=False)
+        if step == 2:
+            small = _descend(flat_source, flat_target, small, 3, perspective=True)
+        onto = np.linalg.inv(shrink) @ small @ shrink
+    return onto
+
+
+def _normalised(grey: Grey, step: int, scale: float) -> Float:
+    """Shrink by `step`, take the local mean out and divide by the local deviation; `scale` < 1 blurs beforehand."""
+    size = (max(grey.shape[1] // step, 8), max(grey.shape[0] // step, 8))
+    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    if scale < 0.75:
+        small = cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1))
+    spread = 4 / scale
+    small = small - cv2.GaussianBlur(small, (0, 0), spread)
+    deviation = np.sqrt(cv2.GaussianBlur(small * small, (0, 0), 2 * spread))
+    return np.asarray(small / (deviation + 2), np.float32)
+
+
+def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective: bool) -> Matrix:
+    height, width = target.shape
+    across, down = cv2.Sobel(target, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(target, cv2.CV_32F, 0, 1, scale=0.125)
+    strength = (across * across + down * down)[1:-1, 1:-1].ravel()
+    count = min(4000, strength.size // 2)
+    if count < 50:
+        return onto
+    chosen = np.sort(np.argpartition(strength, strength.size - count)[-count:])
+    y, x = np.divmod(chosen, width - 2)
+    x, y = x + 1, y + 1
+    gx, gy, wanted = across[y, x], down[y, x], target[y, x]
+    middle = np.array([[2 / width, 0, -1], [0, 2 / width, -height / width], [0, 0, 1]])
+    u, v = x * (2 / width) - 1, y * (2 / width) - height / width
+    columns = [gx * u, gx * v, gx, gy * u, gy * v, gy]
+    if perspective:
+        along = gx * u + gy * v
+        columns += [-along * u, -along * v]
+    slope = np.stack(columns, axis=1).astype(np.float64) * (width / 2)
+    places = np.column_stack([x, y]).astype(np.float64)
+    for _ in range(steps):
+        back = project(np.linalg.inv(onto), places).astype(np.float32)
+        seen = cv2.remap(source, back[:, 0], back[:, 1], cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, -99).ravel()
+        inside = seen > -9
+        error = np.where(inside, wanted - seen, 0.0)
+        spread = 1.5 * float(np.median(np.abs(error[inside]))) + 0.05 if inside.any() else 1.0
+        weight = inside / (1 + (error / spread) ** 2) ** 2
+        weighted = slope * weight[:, None]
+        normal = weighted.T @ slope
+        normal[np.diag_indices_from(normal)] *= 1.001
+        normal[np.diag_indices_from(normal)] += 1e-3
+        change = np.linalg.solve(normal, weighted.T @ error)
+        change = np.append(change, [0.0] * (8 - len(change)))
+        step = np.eye(3) + np.append(change, 0.0).reshape(3, 3)
+        onto = np.linalg.inv(np.linalg.inv(middle) @ step @ middle) @ onto
+        onto /= onto[2, 2]
+        if np.abs(change).max() * width / 2 < 0.01:
+            break
+    return onto

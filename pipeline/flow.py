@@ -1,0 +1,341 @@
+"""READ THIS FIRST. The stages in order, top to bottom.
+
+    arrival ─ decode ─ quality, hashing ─► Measurement          in a worker process    (measuring.measure)
+    Measurement ─ embedding ─► Observation                      here, in batches       (Flow._embed)
+    Observation ─ matching, verify ─ grouping, keeper ─► Verdict  here, one writer     (Flow._walk)
+    Verdict ─ actions ─► ledger                                 after the commit       (planning, actions)
+
+`Flow.admit` takes what the workers measured and brings the catalog to the state that the laws ask for, in one
+transaction per batch. Everything in memory follows the catalog: whatever goes wrong, it is made again from there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.embedding import EmbeddingSettings
+from pipeline.grouping import reconsider
+from pipeline.keeper import KeeperSettings
+from pipeline.knowledge import Knowledge
+from pipeline.matching import MatchingSettings, Thresholds
+from pipeline.measuring import remodel
+from pipeline.quality import QualitySettings, judge_quality
+from pipeline.serving import Models
+from pipeline.verdicts import Judge
+from pipeline.verify import VerifySettings
+from store.catalog import Catalog
+from store.records import (
+    CatalogFile,
+    Failure,
+    FailureKind,
+    FileStat,
+    Level,
+    Measurement,
+    Observation,
+    Rank,
+    VerdictKind,
+)
+
+_EMBED_BATCH = 32
+_SETTINGS_KEY = "judged_with"
+_ALL = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSettings:
+    """What the stages need to know."""
+
+    quality: QualitySettings = QualitySettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    matching: MatchingSettings = MatchingSettings()
+    second_look: VerifySettings = VerifySettings()
+    keeper: KeeperSettings = KeeperSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A measured file and the folder it was found in."""
+
+    folder_id: int
+    result: Measurement | Failure
+
+
+class Flow:
+    """Admit observations one batch at a time. One instance per catalog, used by one thread at a time."""
+
+    def __init__(self, catalog: Catalog, folder: Path, settings: FlowSettings) -> None:
+        self._catalog = catalog
+        self._folder = folder
+        self._settings = settings
+        self._models = Models(catalog, settings.embedding)
+        if catalog.remembered(_SETTINGS_KEY) is None:
+            self._remember_settings()
+        self._open()
+
+    @property
+    def input_size(self) -> int:
+        """The side in pixels of the square that workers prepare for the network."""
+        return self._models.wanted.input_size
+
+    @property
+    def needs_rejudging(self) -> bool:
+        """Whether settings or model changed since the catalog was judged, so that `rejudge` is due."""
+        return self._models.migrating or self._catalog.remembered(_SETTINGS_KEY) != self._fingerprint()
+
+    def admit(self, batch: Sequence[Seen], now_ns: int) -> list[CatalogFile]:
+        """Take in measured files; return every file whose verdict changed."""
+        with self._all_or_nothing():
+            before: dict[int, Rank | None] = {}
+            touched: dict[int, None] = {}
+            measured: dict[int, Measurement] = {}
+            for seen in batch:
+                image_id = self._image_of(seen.result)
+                stat = seen.result.stat
+                if image_id is None or stat is None:
+                    continue
+                self._note_rank(image_id, before)
+                displaced = self._displaced_by(stat, image_id)
+                if displaced is not None:
+                    self._note_rank(displaced, before)
+                    touched[displaced] = None
+                self._catalog.put_file(seen.folder_id, stat, image_id)
+                touched[image_id] = None
+                if isinstance(seen.result, Measurement):
+                    measured[image_id] = seen.result
+            self._embed({image_id: result for image_id, result in measured.items() if self._unembedded(image_id)})
+            return self._settle(list(touched), before, now_ns)
+
+    def forget_files(self, files: Iterable[CatalogFile], now_ns: int) -> list[CatalogFile]:
+        """Let go of files that a person deleted; return every file whose verdict changed."""
+        with self._all_or_nothing():
+            before: dict[int, Rank | None] = {}
+            for file in files:
+                self._note_rank(file.image_id, before)
+                self._catalog.remove_file(file.id)
+            return self._settle(list(before), before, now_ns)
+
+    def rename_file(self, file: CatalogFile, stat: FileStat, folder_id: int, now_ns: int) -> list[CatalogFile]:
+        """Follow a file to its new name; everything known about its content stays."""
+        with self._all_or_nothing():
+            before: dict[int, Rank | None] = {}
+            self._note_rank(file.image_id, before)
+            self._catalog.remove_file(file.id)
+            self._catalog.put_file(folder_id, stat, file.image_id)
+            return self._settle([file.image_id], before, now_ns)
+
+    def rejudge(self, now_ns: int, progress: Callable[[int, int], None] = lambda done, total: None) -> list[CatalogFile]:
+        """Judge everything again from stored facts, after a change of settings or model; nothing is decoded.
+
+        Embeddings that are missing for the model are made from previews first.
+        """
+        self._requalify()
+        done, total = 0, len(self._lacking(_ALL))
+        while step := self.embed_some():
+            done += step
+            progress(done, total)
+        with self._all_or_nothing():
+            self._remember_settings()
+            self._open()
+            self._catalog.clear_standings()
+            for standings in self._knowledge.standings.values():
+                standings.clear()
+            return self._settle(self._catalog.image_ids(), {}, now_ns)
+
+    def embed_some(self) -> int:
+        """Embed, from previews, the next few images that lack the wanted model's embedding; return how many.
+
+        With 0 the wanted model is ready to take over: call `rejudge`.
+        """
+        found = [(image_id, self._knowledge.previews.read(sha256)) for image_id, sha256 in self._lacking(_EMBED_BATCH)]
+        ready = [(image_id, preview) for image_id, preview in found if preview is not None]
+        # An image without a preview matches by its hashes until its file is read again.
+        self._unpreviewed.update(image_id for image_id, preview in found if preview is None)
+        if ready:
+            vectors = self._models.embed_wanted([remodel(preview, self.input_size) for _, preview in ready])
+            with self._catalog.transaction():
+                for (image_id, _), vector in zip(ready, vectors, strict=True):
+                    self._catalog.put_embedding(image_id, self._models.wanted.model_id, vector)
+        return len(found)
+
+    @property
+    def migrating(self) -> bool:
+        """Whether another model is being prepared to take over."""
+        return self._models.migrating
+
+    @property
+    def judge(self) -> Judge:
+        """The one who explains verdicts."""
+        return self._judge
+
+    def snapshot(self) -> None:
+        """Write the vector index to disk."""
+        self._knowledge.snapshot()
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The indexes and standings in memory."""
+        return self._knowledge
+
+    # -- stages -----------------------------------------------------------------------------------------------------
+
+    def _image_of(self, result: Measurement | Failure) -> int | None:
+        """Find or make the image behind a result; None for bytes that could not be read."""
+        if isinstance(result, Failure):
+            return self._failed_image(result)
+        known = self._catalog.image_id(result.hashes.sha256)
+        if known is not None and self._catalog.image(known).observation is not None:
+            self._knowledge.previews.write(result.hashes.sha256, result.preview)
+            return known
+        observation = Observation(result.stat.size, result.picture, result.quality, result.hashes)
+        kind, reason = judge_quality(result.quality, self._settings.quality)
+        reject = None if kind is VerdictKind.KEEP else kind
+        if known is None:
+            known = self._catalog.add_image(result.hashes.sha256, result.stat.size, reject, reason if reject else "")
+        else:  # it failed when it was seen first, and a newer decoder reads it
+            self._catalog.set_reject(known, reject, reason if reject else "")
+        self._catalog.put_observation(known, observation)
+        self._knowledge.previews.write(result.hashes.sha256, result.preview)
+        self._knowledge.add_hashes(known, observation)
+        return known
+
+    def _failed_image(self, failure: Failure) -> int | None:
+        if not failure.kind.of_content or failure.sha256 is None or failure.stat is None:
+            return None
+        known = self._catalog.image_id(failure.sha256)
+        if known is not None:
+            return known
+        # Only bytes that are proven to be no picture are rejected; what merely could not be judged here stays.
+        reject = VerdictKind.CORRUPT if failure.kind is FailureKind.CORRUPT else None
+        reason = failure.reason if reject else f"not judged ({failure.kind}): {failure.reason}"
+        return self._catalog.add_image(failure.sha256, failure.stat.size, reject, reason)
+
+    def _embed(self, fresh: dict[int, Measurement]) -> None:
+        """Embed new images, in batches, with the serving model and with one that is to take over."""
+        waiting = list(fresh.items())
+        for start in range(0, len(waiting), _EMBED_BATCH):
+            part = waiting[start : start + _EMBED_BATCH]
+            image_ids = [image_id for image_id, _ in part]
+            vectors = self._models.embed_wanted([measured.model_input for _, measured in part])
+            if not self._models.migrating:
+                self._knowledge.add_embeddings(image_ids, vectors)
+                continue
+            for image_id, vector in zip(image_ids, vectors, strict=True):
+                self._catalog.put_embedding(image_id, self._models.wanted.model_id, vector)
+            outgoing = self._models.embed_serving([measured.preview for _, measured in part])
+            if outgoing is not None:
+                self._knowledge.add_embeddings(image_ids, outgoing)
+
+    def _settle(self, touched: Sequence[int], before: dict[int, Rank | None], now_ns: int) -> list[CatalogFile]:
+        """Walk both levels around the touched images, then write the verdicts that changed."""
+        self._knowledge.forget()
+        self._catalog.mark_orphans(touched, now_ns)
+        restless = {image_id for image_id in touched if self._restless(image_id, before.get(image_id))}
+        changed = self._walk(restless)
+        return self._write_verdicts({*touched, *changed})
+
+    def _walk(self, restless: set[int]) -> set[int]:
+        knowledge = self._knowledge
+        playing = {image_id for image_id in restless if self._in_play(image_id)}
+        changed = reconsider(
+            playing, restless, knowledge.standings[Level.DUPLICATES], knowledge.views[Level.DUPLICATES]
+        )
+        # The second level is walked over the keepers that the first one leaves.
+        unsettled = changed | restless
+        keepers = {i for i in unsettled if knowledge.standings[Level.DUPLICATES].keeper_of(i) == i}
+        similar = reconsider(keepers, unsettled, knowledge.standings[Level.SIMILAR], knowledge.views[Level.SIMILAR])
+        return changed | similar
+
+    def _write_verdicts(self, image_ids: Iterable[int]) -> list[CatalogFile]:
+        changed = []
+        for file, _, verdict in self._judge.verdicts(sorted(image_ids)):
+            if file.verdict is not verdict.kind:
+                self._catalog.set_verdict(file.id, verdict.kind)
+                changed.append(file)
+        return changed
+
+    # -- what the stages ask ----------------------------------------------------------------------------------------
+
+    def _in_play(self, image_id: int) -> bool:
+        files = self._catalog.files_of([image_id]).get(image_id, [])
+        image = self._catalog.image(image_id)
+        passed = image.reject is None or any(file.protected for file in files)
+        return bool(files) and image.observation is not None and passed
+
+    def _unembedded(self, image_id: int) -> bool:
+        """Tell whether an image in play lacks its embedding; a rejected one needs none."""
+        missing = self._catalog.embedding(image_id, self._models.wanted.model_id) is None
+        return missing and self._in_play(image_id)
+
+    def _note_rank(self, image_id: int, before: dict[int, Rank | None]) -> None:
+        """Remember an image's rank before its files change; None for one out of play."""
+        if image_id not in before:
+            standing = self._knowledge.standings[Level.DUPLICATES].keeper_of(image_id)
+            before[image_id] = None if standing is None else self._knowledge.ranks(image_id)
+
+    def _restless(self, image_id: int, before: Rank | None) -> bool:
+        """Tell whether an image's standing may differ now: it came, went, or changed rank."""
+        if before is None:
+            return True
+        return not self._in_play(image_id) or self._knowledge.ranks(image_id) != before
+
+    def _displaced_by(self, stat: FileStat, image_id: int) -> int | None:
+        file = self._catalog.file(stat.path)
+        return None if file is None or file.image_id == image_id else file.image_id
+
+    # -- settings, model, recovery ----------------------------------------------------------------------------------
+
+    def _requalify(self) -> None:
+        """Judge quality again from stored numbers."""
+        with self._catalog.transaction():
+            for image_id in self._catalog.image_ids():
+                image = self._catalog.image(image_id)
+                if image.observation is None:
+                    continue
+                kind, reason = judge_quality(image.observation.quality, self._settings.quality)
+                reject = None if kind is VerdictKind.KEEP else kind
+                if reject is not image.reject:
+                    self._catalog.set_reject(image_id, reject, reason if reject else "")
+
+    def _lacking(self, limit: int) -> list[tuple[int, bytes]]:
+        wanted = self._catalog.without_embedding(self._models.wanted.model_id, limit + len(self._unpreviewed))
+        return [pair for pair in wanted if pair[0] not in self._unpreviewed][:limit]
+
+    def _remember_settings(self) -> None:
+        self._models.serve_wanted()
+        self._catalog.remember(_SETTINGS_KEY, self._fingerprint())
+
+    def _open(self) -> None:
+        matching, facts = self._settings.matching, self._models.serving
+        candidate, similar = matching.candidate_similarity, matching.similar_similarity
+        thresholds = Thresholds(
+            matching.max_phash_bits,
+            matching.max_dhash_bits,
+            facts.candidate_similarity if candidate is None else candidate,
+            facts.similar_similarity if similar is None else similar,
+        )
+        self._unpreviewed: set[int] = set()
+        self._knowledge = Knowledge(
+            self._catalog,
+            self._folder,
+            (facts.model_id, facts.dimension),
+            thresholds,
+            self._settings.keeper,
+            self._settings.second_look,
+        )
+        self._judge = Judge(self._knowledge, self._settings.keeper)
+
+    def _fingerprint(self) -> str:
+        """Everything a verdict depends on besides the images."""
+        settings = self._settings
+        parts = (settings.quality, settings.matching, settings.second_look, settings.keeper, self._models.wanted)
+        return repr(parts)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            with self._catalog.transaction():
+                yield
+        except BaseException:
+            self._open()  # the indexes in memory may be ahead of the catalog, which was rolled back
+            raise

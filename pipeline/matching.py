@@ -1,0 +1,183 @@
+"""Candidates from the indexes → proven matches with evidence.
+
+Whether two images match is a pure, symmetric function of what is stored about the two, so that the order of arrivals
+cannot matter. The indexes only make sure that no pair the function would accept is overlooked.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+from zlib import crc32
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from pipeline.decode import decode_preview
+from pipeline.hashing import distance_bits
+from pipeline.verify import Prepared, VerifySettings, prepare, verify
+from store.catalog import Catalog
+from store.hamming import HammingIndex
+from store.previews import Previews
+from store.records import Evidence, ImageState, MatchKind, StoredLook
+from store.vectors import VectorIndex
+
+# Raise it when the second look changes its mind: what older ones saw is then looked at again.
+_VERIFIER_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingSettings:
+    """When two images are worth a second look, and when they are called similar."""
+
+    max_phash_bits: Annotated[int, Ge(0), Le(31)] = 10
+    max_dhash_bits: Annotated[int, Ge(0), Le(31)] = 6
+    candidate_similarity: Annotated[float, Ge(-1), Le(1)] | None = None  # None: the model's own
+    similar_similarity: Annotated[float, Ge(-1), Le(1)] | None = None  # None: the model's own
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The thresholds in force, once the model's own are filled in."""
+
+    max_phash_bits: int
+    max_dhash_bits: int
+    candidate_similarity: float
+    similar_similarity: float
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):  # noqa: UP046 - the new syntax needs Python 3.12
+    """Remember the values made last, up to a number of entries."""
+
+    def __init__(self, make: Callable[[Key], Value], entries: int) -> None:
+        self._make = make
+        self._entries = entries
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def __call__(self, key: Key) -> Value:
+        """Return the value for a key, made now if it is not remembered."""
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = self._values[key] = self._make(key)
+        if len(self._values) > self._entries:
+            self._values.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+
+
+class Matcher:
+    """Find candidates and prove them, from the catalog's facts and previews."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        previews: Previews,
+        hashes: HammingIndex,
+        vectors: VectorIndex,
+        thresholds: Thresholds,
+        verify_settings: VerifySettings,
+    ) -> None:
+        self._catalog = catalog
+        self._previews = previews
+        self._hashes = hashes
+        self._vectors = vectors
+        self._thresholds = thresholds
+        self._verify_settings = verify_settings
+        self._verifier = f"{_VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
+        self._evidence: Recent[tuple[int, int], Evidence | None] = Recent(self._judge, 100_000)
+        self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)
+        self._image: Recent[int, ImageState] = Recent(catalog.image, 4096)
+        self._embedding: Recent[int, NDArray[np.float32] | None] = Recent(self._load_embedding, 4096)
+        self._prepared: Recent[bytes, Prepared | None] = Recent(self._prepare, 512)
+
+    def forget(self) -> None:
+        """Drop what was remembered; to be called whenever images or embeddings were added or removed."""
+        for memory in (self._evidence, self._near, self._image, self._embedding):
+            memory.clear()
+
+    def use_vectors(self, vectors: VectorIndex) -> None:
+        """Search another index of the same embeddings from now on."""
+        self._vectors = vectors
+        self.forget()
+
+    def near(self, image_id: int) -> NDArray[np.int64]:
+        """Return the ids of all images that may match this one, itself not among them: int64 [n], ascending."""
+        return self._near(image_id)
+
+    def evidence(self, a: int, b: int) -> Evidence | None:
+        """Prove or refuse a pair; the order of the two does not matter."""
+        return self._evidence((a, b) if a < b else (b, a))
+
+    def similarity(self, a: int, b: int) -> float | None:
+        """Return the cosine of the stored embeddings, None where one is missing."""
+        ours, theirs = self._embedding(a), self._embedding(b)
+        if ours is None or theirs is None:
+            return None
+        # Summed in float64 and rounded, so that no order of the pair and no build of BLAS can tip a threshold.
+        return round(float((ours.astype(np.float64) * theirs).sum()), 6)
+
+    def _search(self, image_id: int) -> NDArray[np.int64]:
+        seen = self._image(image_id).observation
+        if seen is None:
+            return np.empty(0, np.int64)
+        found = [np.array(self._catalog.same_pixels(seen.picture.pixels_sha256), np.int64)]
+        if seen.hashes.hashable:
+            bits = self._thresholds.max_phash_bits, self._thresholds.max_dhash_bits
+            found.append(np.asarray(self._hashes.range(seen.hashes.phash, seen.hashes.dhash, *bits), np.int64))
+        vector = self._embedding(image_id)
+        if vector is not None and len(self._vectors):
+            found.append(self._vectors.range(vector[None], self._thresholds.candidate_similarity)[0][0])
+        ids = np.unique(np.concatenate(found))
+        return ids[ids != image_id]
+
+    def _judge(self, pair: tuple[int, int]) -> Evidence | None:
+        a, b = (self._image(image_id) for image_id in pair)
+        if a.observation is None or b.observation is None:
+            return None
+        ours, theirs = a.observation, b.observation
+        phash = distance_bits(ours.hashes.phash, theirs.hashes.phash)
+        dhash = distance_bits(ours.hashes.dhash, theirs.hashes.dhash)
+        similarity = self.similarity(*pair)
+        if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
+            return Evidence(MatchKind.PIXELS, phash, dhash, similarity, True, "the same pixels, pixel by pixel")
+        limits = self._thresholds
+        by_hash = ours.hashes.hashable and theirs.hashes.hashable
+        by_hash = by_hash and (phash <= limits.max_phash_bits or dhash <= limits.max_dhash_bits)
+        if not by_hash and (similarity is None or similarity < limits.candidate_similarity):
+            return None
+        look = self._look(a, b)
+        if look.kind is not None:
+            return Evidence(look.kind, phash, dhash, similarity, True, look.explanation)
+        if similarity is not None and similarity >= limits.similar_similarity:
+            return Evidence(MatchKind.SIMILAR, phash, dhash, similarity, False, "alike as a whole, not point by point")
+        return None
+
+    def _look(self, a: ImageState, b: ImageState) -> StoredLook:
+        """Take the second look, or recall it. The pair is ordered by id for storage, by content for looking."""
+        stored = self._catalog.look(a.id, b.id, self._verifier)
+        if stored is not None:
+            return stored
+        first, second = sorted((a.sha256, b.sha256))
+        ours, theirs = self._prepared(first), self._prepared(second)
+        if ours is None or theirs is None:
+            return StoredLook(None, "a preview is missing")
+        seen = verify(ours, theirs, self._verify_settings)
+        look = StoredLook(seen.kind, seen.explanation)
+        self._catalog.put_look(a.id, b.id, self._verifier, look)
+        return look
+
+    def _prepare(self, sha256: bytes) -> Prepared | None:
+        preview = self._previews.read(sha256)
+        return None if preview is None else prepare(decode_preview(preview))
+
+    def _load_embedding(self, image_id: int) -> NDArray[np.float32] | None:
+        return self._catalog.embedding(image_id, self._vectors.model_id)

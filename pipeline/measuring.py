@@ -1,0 +1,76 @@
+"""One read and one decode of a file, from which every stage is served. Runs in worker processes."""
+
+from dataclasses import dataclass
+
+import cv2
+
+from pipeline import decode as decoding
+from pipeline import hashing
+from pipeline.decode import DecodeSettings, Pixels, UnsupportedError
+from pipeline.quality import QualitySettings, measure_quality
+from store.errors import DecodeError
+from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture
+
+_COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTask:
+    """A file to be measured, and the input size of the embedder that waits for it."""
+
+    path: str
+    input_size: int
+
+
+def measure(
+    task: MeasureTask, decode_settings: DecodeSettings, quality_settings: QualitySettings
+) -> Measurement | Failure:
+    """Measure a file. A file that cannot be measured is a Failure, not an exception."""
+    try:
+        stat, data = decoding.read_regular(task.path, decode_settings.max_bytes)
+    except FileNotFoundError as error:
+        return Failure(task.path, FailureKind.VANISHED, error.strerror or "gone", None, None)
+    except OSError as error:
+        return Failure(task.path, FailureKind.UNREADABLE, error.strerror or "unreadable", None, None)
+    except decoding.LimitError as error:
+        return Failure(task.path, FailureKind.TOO_LARGE, error.message, None, None)
+    except MemoryError:
+        return Failure(task.path, FailureKind.TOO_LARGE, "needs too much memory", None, None)
+    sha256 = hashing.content_sha256(data)
+    try:
+        return _measure(data, sha256, stat, task.input_size, decode_settings, quality_settings)
+    except decoding.LimitError as error:
+        kind, reason = FailureKind.TOO_LARGE, error.message
+    except UnsupportedError as error:
+        kind, reason = FailureKind.UNREADABLE, error.message
+    except DecodeError as error:
+        kind, reason = FailureKind.CORRUPT, error.message
+    except MemoryError:
+        kind, reason = FailureKind.TOO_LARGE, "needs too much memory"
+    return Failure(task.path, kind, reason, stat, sha256)
+
+
+def _measure(
+    data: bytes, sha256: bytes, stat: FileStat, input_size: int, decode_settings: DecodeSettings,
+    quality_settings: QualitySettings,
+) -> Measurement:  # fmt: skip
+    decoded = decoding.decode(data, decode_settings)
+    rgb = decoded.rgb
+    common = decoding.halve_above(rgb, _COMMON_PIXELS)
+    phash, dhash = hashing.perceptual_hashes(common)
+    grey = cv2.cvtColor(decoding.shrink(common, quality_settings.working_pixels), cv2.COLOR_RGB2GRAY)
+    preview = decoding.preview(common, decode_settings)
+    height, width = rgb.shape[:2]
+    return Measurement(
+        stat=stat,
+        picture=Picture(width, height, decoded.format, decoding.pixels_sha256(rgb), decoded.metadata_fields),
+        quality=measure_quality(rgb, quality_settings),
+        hashes=Hashes(sha256, phash, dhash, hashing.is_hashable(grey)),
+        preview=preview,
+        model_input=remodel(preview, input_size),
+    )
+
+
+def remodel(preview: bytes, input_size: int) -> Pixels:
+    """Make the embedder's input, uint8 [input_size, input_size, 3], from a stored preview."""
+    return decoding.model_input(decoding.decode_preview(preview), input_size)

@@ -1,0 +1,1 @@
+"""The network that ships with dedupd: definition, weights and card."""

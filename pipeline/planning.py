@@ -1,0 +1,152 @@
+"""Verdicts → actions: what must move out, what must come back, and carrying it out.
+
+The catalog says where each file should lie (its verdict) and where it lies (its ledger entry); the difference is the
+plan. What comes back goes first, because a returning file may be the keeper that lets another one go.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.actions import Action, ActionSettings, KeeperCheck, apply, quarantine_target, undo
+from pipeline.verdicts import Judge
+from store.catalog import Catalog
+from store.errors import DedupdError
+from store.ledger import EntryState, Ledger, LedgerEntry, Verb
+from store.records import REJECTS, CatalogFile, FileStat, ImageState, Verdict, VerdictKind
+
+_LEAVING = (*REJECTS, VerdictKind.DUPLICATE, VerdictKind.SIMILAR)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlan:
+    """What is to be done with the files of one folder."""
+
+    root: str
+    verb: Verb | None  # None: report only
+    quarantine_root: str
+    prefix: str = ""  # put before relative paths where folders share a quarantine
+    move_similar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An action that was refused; the file is where it was."""
+
+    path: str
+    message: str
+
+
+class Planner:
+    """Work out and carry out the difference between verdicts and places. Used by the one writer."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        ledger: Ledger,
+        plans: Mapping[int, FolderPlan],
+        settings: ActionSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._ledger = ledger
+        self._plans = plans
+        self._settings = settings
+
+    def unsettled(self) -> list[int]:
+        """List the images that have a file whose place and verdict disagree."""
+        leaving = [f for f in self._catalog.files_with(_LEAVING) if f.entry_id is None and not f.returned]
+        coming = [f for f in self._catalog.files_away() if f.verdict is VerdictKind.KEEP]
+        return sorted({file.image_id for file in (*leaving, *coming)})
+
+    def carry_out(
+        self,
+        judge: Judge,
+        image_ids: Iterable[int],
+        clock_ns: Callable[[], int],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Problem]:
+        """Bring the files of the images to where their verdicts want them; return what was refused."""
+        files = list(judge.verdicts(sorted(set(image_ids))))
+        homecoming = [(file, entry) for file, _, verdict in files if (entry := self._to_take_back(file, verdict))]
+        leaving = [item for item in files if self._leaves(item[0], item[2])]
+        problems, done, total = [], 0, len(homecoming) + len(leaving)
+        for file, entry in homecoming:
+            problems += self._guarded(file, lambda file=file, entry=entry: self._bring_home(file, entry, clock_ns()))
+            progress(done := done + 1, total)
+        batch = self._ledger.next_batch()
+        for file, image, verdict in leaving:
+            problems += self._guarded(
+                file, lambda f=file, i=image, v=verdict: self._send_away(f, i, v, batch, clock_ns())
+            )
+            progress(done := done + 1, total)
+        return problems
+
+    def adopt_finished(self) -> None:
+        """Note in the catalog what the ledger finished just before a crash."""
+        for entry in self._ledger.entries(state=EntryState.DONE):
+            file = self._catalog.file(entry.source)
+            if self._catalog.file_of_entry(entry.id) is None and file is not None and file.entry_id is None:
+                image = self._catalog.image(file.image_id)
+                if image.sha256 == entry.sha256 and file.stat.mtime_ns == entry.mtime_ns:
+                    self._note_away(file, entry)
+
+    def _leaves(self, file: CatalogFile, verdict: Verdict) -> bool:
+        plan = self._plans.get(file.folder_id)
+        if plan is None or plan.verb is None or file.protected or file.returned or file.entry_id is not None:
+            return False
+        return verdict.kind in _LEAVING and (verdict.kind is not VerdictKind.SIMILAR or plan.move_similar)
+
+    def _to_take_back(self, file: CatalogFile, verdict: Verdict) -> LedgerEntry | None:
+        if file.entry_id is None:
+            return None
+        entry = self._ledger.entry(file.entry_id)
+        return None if entry.verdict is verdict.kind else entry
+
+    def _send_away(self, file: CatalogFile, image: ImageState, verdict: Verdict, batch: int, now_ns: int) -> None:
+        plan = self._plans[file.folder_id]
+        assert plan.verb is not None
+        folder = verdict.kind.quarantine
+        assert folder is not None
+        relative = plan.prefix + file.stat.path[len(plan.root.rstrip("/")) + 1 :]
+        action = Action(
+            verb=plan.verb,
+            source=file.stat,
+            sha256=image.sha256,
+            target=quarantine_target(plan.quarantine_root, folder, relative),
+            verdict=verdict.kind,
+            reason=verdict.reason,
+            keeper=self._keeper_check(verdict),
+            folder_root=plan.root,
+            quarantine_root=plan.quarantine_root,
+        )
+        self._note_away(file, apply(action, self._ledger, now_ns, batch=batch, settings=self._settings))
+
+    def _keeper_check(self, verdict: Verdict) -> KeeperCheck | None:
+        if verdict.keeper is None:
+            return None
+        keeper = self._catalog.file(verdict.keeper)
+        if keeper is None:
+            raise DedupdError("its keeper is not at home", "it will be looked at again")
+        return KeeperCheck(keeper.stat, self._catalog.image(keeper.image_id).sha256)
+
+    def _note_away(self, file: CatalogFile, entry: LedgerEntry) -> None:
+        self._catalog.set_away(file.id, entry.target if entry.verb is Verb.MOVE else None, entry.id)
+
+    def _bring_home(self, file: CatalogFile, entry: LedgerEntry, now_ns: int) -> None:
+        note_home(self._catalog, file, undo(entry, self._ledger, now_ns), None)
+
+    def _guarded(self, file: CatalogFile, step: Callable[[], None]) -> Sequence[Problem]:
+        try:
+            step()
+        except DedupdError as error:
+            return [Problem(file.stat.path, error.message)]
+        return []
+
+
+def note_home(catalog: Catalog, file: CatalogFile, home: str | None, returned_ns: int | None) -> None:
+    """Note where a file lies after an undo (None: only a copy was removed).
+
+    `returned_ns` is the time when a person wanted it back; such a file is left alone from then on.
+    """
+    stat = file.stat if home is None else FileStat.of(home, os.lstat(home))
+    catalog.set_home(file.id, stat, returned_ns)

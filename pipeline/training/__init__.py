@@ -1,0 +1,1 @@
+"""The recipe that made the shipped weights; also trains on a user's own pictures."""

@@ -1,0 +1,63 @@
+"""Train the compact network: `python -m pipeline.training --data DIR… --out DIR --minutes N`.
+
+Run it again with the same `--out` to go on after an interruption. Every run appends to `OUT/log.jsonl`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of the recipe."""
+    made = argparse.ArgumentParser(prog="python -m pipeline.training", description=__doc__)
+    made.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures; one set each")
+    made.add_argument("--out", type=Path, required=True, help="folder for pack, checkpoints, log and weights")
+    made.add_argument("--minutes", type=float, default=95.0, help="training time, all resumed runs together")
+    made.add_argument("--leave-out", nargs="*", default=[], help="names of sets never trained on")
+    made.add_argument("--threads", type=int, default=1, help="threads of the training process")
+    made.add_argument("--processes", type=int, default=2, help="augmentation processes")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--learning-rate", type=float, default=None)
+    made.add_argument("--entropy-weight", type=float, default=None)
+    return made
+
+
+def chosen_sets(data: Sequence[Path], leave_out: Sequence[str]) -> list[Path]:
+    """Return the set folders: the folders given, or their subfolders where they hold only folders."""
+    sets: list[Path] = []
+    for folder in data:
+        inner = sorted(path for path in folder.iterdir() if path.is_dir())
+        sets.extend(inner if inner and not any(path.is_file() for path in folder.iterdir()) else [folder])
+    return [folder for folder in sets if folder.name not in leave_out]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Pack the pictures if that has not been done, then train."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    import torch
+
+    from pipeline.training.data import build_pack
+    from pipeline.training.train import TrainingSettings, run
+
+    torch.set_num_threads(options.threads)
+    pack = options.out / "pack"
+    if not (pack / "pixels.bin").exists():
+        build_pack(chosen_sets(options.data, options.leave_out), pack)
+    settings = TrainingSettings(minutes=options.minutes, seed=options.seed, processes=options.processes)
+    if options.learning_rate is not None:
+        settings = replace(settings, learning_rate=options.learning_rate)
+    if options.entropy_weight is not None:
+        settings = replace(settings, objective=replace(settings.objective, entropy_weight=options.entropy_weight))
+    state = run(pack, options.out, settings)
+    print(f"{state.step} steps in {state.trained_seconds / 60:.0f} minutes; weights: {options.out}/snapshot.safetensors")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

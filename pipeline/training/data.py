@@ -1,0 +1,260 @@
+"""Training pictures: packed once into one array, sampled and augmented by worker processes.
+
+Pictures are decoded once, shrunk to a short side of `PACK_SIDE_PIXELS` and written to one memory-mapped file, so
+that every worker shares the same pages. Pairs that may be near-duplicates of each other (frames of one clip, shots
+of one shelf) are found by their grey thumbnails and counted as *unlabelled*: never pushed apart.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import queue
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.training.augment import base_picture, strong_view, weak_view
+
+PACK_SIDE_PIXELS = 160
+THUMB_SIDE_PIXELS = 12
+SAME_THUMB_CORRELATION = 0.9
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Hold all pictures of a training run: flat pixels, where each lies, its set, its thumbnail."""
+
+    pixels: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    sets: tuple[str, ...]
+    set_of: NDArray[np.int32]
+    thumbs: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return picture `index` as RGB `[h, w, 3]` without copying."""
+        height, width = (int(side) for side in self.sizes[index])
+        start = int(self.offsets[index])
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Hold the views of one step: one weak and several strong views per base picture."""
+
+    number: int
+    ids: NDArray[np.int64]  # [n]; −1 where the base was drawn or blended
+    weak: NDArray[np.uint8]  # [n, s, s, 3]
+    strong: NDArray[np.uint8]  # [views * n, s, s, 3], all first views, then all second views
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List the image files below `folder` in a stable order."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in found if path.is_file())
+
+
+def build_pack(folders: Sequence[Path], target: Path) -> None:
+    """Decode, shrink and store every picture below `folders` at `target` (.npy files and an index)."""
+    target.mkdir(parents=True, exist_ok=True)
+    offsets, sizes, set_of, thumbs, position = [], [], [], [], 0
+    with (target / "pixels.tmp").open("wb") as sink:
+        for number, folder in enumerate(folders):
+            for path in list_pictures(folder):
+                image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+                if image is None or min(image.shape[:2]) < 16:
+                    continue
+                small = _fit(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+                sink.write(small.tobytes())
+                offsets.append(position)
+                sizes.append(small.shape[:2])
+                set_of.append(number)
+                thumbs.append(_thumb(small))
+                position += small.size
+    if not offsets:
+        raise ValueError("no readable picture in the folders given")
+    np.savez(target / "index.npz", offsets=offsets, sizes=sizes, set_of=set_of, thumbs=np.stack(thumbs))
+    (target / "sets.json").write_text(json.dumps([folder.name for folder in folders]), encoding="utf-8")
+    os.replace(target / "pixels.tmp", target / "pixels.bin")
+
+
+def open_pack(target: Path) -> Pack:
+    """Open a pack written by `build_pack`; the pixels stay on disk, memory-mapped."""
+    index = np.load(target / "index.npz")
+    pixels: NDArray[np.uint8] = np.memmap(target / "pixels.bin", dtype=np.uint8, mode="r")
+    sets = tuple(json.loads((target / "sets.json").read_text(encoding="utf-8")))
+    return Pack(
+        pixels,
+        index["offsets"].astype(np.int64),
+        index["sizes"].astype(np.int32),
+        sets,
+        index["set_of"].astype(np.int32),
+        index["thumbs"].astype(np.float32),
+    )
+
+
+def _fit(image: NDArray[Any]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    scale = PACK_SIDE_PIXELS / min(height, width)
+    if scale >= 1.0:
+        return np.ascontiguousarray(image, dtype=np.uint8)
+    # Very long pictures would fill memory without teaching anything: the long side stops at three short ones.
+    size = (min(round(width * scale), 3 * PACK_SIDE_PIXELS), min(round(height * scale), 3 * PACK_SIDE_PIXELS))
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _thumb(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    side = (THUMB_SIDE_PIXELS, THUMB_SIDE_PIXELS)
+    small = cv2.resize(grey, side, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    small -= small.mean()
+    result: NDArray[np.float32] = small / max(float(np.linalg.norm(small)), 1e-6)
+    return result
+
+
+def unlabelled_pairs(pack: Pack, block_rows: int = 1024) -> NDArray[np.bool_]:
+    """Mark pairs `[n, n]` that must not serve as negatives: the picture itself and possible near-duplicates."""
+    count = len(pack)
+    mask = np.zeros((count, count), np.bool_)
+    for start in range(0, count, block_rows):
+        rows = slice(start, start + block_rows)
+        mask[rows] = pack.thumbs[rows] @ pack.thumbs.T > SAME_THUMB_CORRELATION
+    np.fill_diagonal(mask, True)
+    return mask
+
+
+def sampling_weights(pack: Pack, most_per_set: int) -> NDArray[np.float64]:
+    """Weigh pictures so that no set counts for more than `most_per_set` pictures."""
+    counts = np.bincount(pack.set_of, minlength=len(pack.sets)).astype(np.float64)
+    per_set = np.minimum(counts, most_per_set) / np.maximum(counts, 1)
+    weights: NDArray[np.float64] = per_set[pack.set_of]
+    return weights / weights.sum()
+
+
+def make_batch(
+    pack: Pack, weights: NDArray[np.float64], number: int, seed: int, plan: BatchPlan, side: int, severity: float
+) -> Batch:
+    """Build batch `number`: a pure function of its arguments."""
+    rng = np.random.default_rng((seed, number))
+    chosen = rng.choice(len(pack), plan.bases, replace=False, p=weights)
+    weak = np.empty((plan.bases, side, side, 3), np.uint8)
+    strong = np.empty((plan.views, plan.bases, side, side, 3), np.uint8)
+    ids = chosen.astype(np.int64)
+    for row, index in enumerate(chosen):
+        base, known = base_picture(pack.picture(index), _donor(pack, rng), rng)
+        if not known:
+            ids[row] = -1
+        weak[row] = weak_view(base, rng, side)
+        for view in range(plan.views):
+            strong[view, row] = strong_view(base, _donor(pack, rng), rng, side, severity)
+    return Batch(number, ids, weak, strong.reshape(-1, side, side, 3))
+
+
+def _donor(pack: Pack, rng: np.random.Generator) -> NDArray[np.uint8]:
+    return pack.picture(int(rng.integers(0, len(pack))))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """State how many base pictures a batch has and how many strong views of each."""
+
+    bases: int = 128
+    views: int = 2
+
+
+class BatchStream:
+    """Run augmentation processes and hand out their batches.
+
+    When the workers fall behind (the machine is shared), a recent batch is handed out again with every picture
+    turned or mirrored the same way in all its views, rather than letting the training core wait.
+    """
+
+    def __init__(self, pack_folder: Path, plan: BatchPlan, seed: int, first: int, processes: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._next = context.Value("q", first)
+        self._side = context.Value("i", 96)
+        self._severity = context.Value("d", 0.5)
+        self._stop = context.Event()
+        self._queue: Any = context.Queue(maxsize=12)
+        self._recent: list[Batch] = []
+        self._rng = np.random.default_rng((seed, first, 7))
+        self.fresh = 0
+        self.reused = 0
+        shared = (self._next, self._side, self._severity, self._stop, self._queue)
+        self._workers = [
+            context.Process(target=_work, args=(pack_folder, plan, seed, core, shared), daemon=True)
+            for core in range(processes)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def demand(self, side: int, severity: float) -> None:
+        """Set the side and the severity of the batches to come."""
+        self._side.value, self._severity.value = side, severity
+
+    def __next__(self) -> Batch:
+        """Return a batch of the demanded side."""
+        side = self._side.value
+        while True:
+            may_reuse = len(self._recent) >= 24 and self._recent[0].weak.shape[1] == side
+            try:
+                batch: Batch = self._queue.get(timeout=0.02 if may_reuse else 120.0)
+            except queue.Empty:
+                self.reused += 1
+                return self._again()
+            if batch.weak.shape[1] != side:
+                continue  # made before the side changed
+            if self._recent and self._recent[0].weak.shape[1] != side:
+                self._recent.clear()
+            self.fresh += 1
+            self._recent.append(batch)
+            del self._recent[:-48]
+            return batch
+
+    def _again(self) -> Batch:
+        # The oldest first: what was seen last is least worth seeing again.
+        old = self._recent.pop(int(self._rng.integers(0, len(self._recent) // 2)))
+        return Batch(old.number, old.ids, *(_turned(views, self._rng) for views in (old.weak, old.strong)))
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._stop.set()
+        for worker in self._workers:
+            worker.terminate()
+            worker.join(timeout=5)
+
+
+def _turned(views: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Mirror the whole batch at random; copies of mirrored pictures are pictures again."""
+    return np.ascontiguousarray(views[:, :, ::-1]) if rng.random() < 0.5 else views
+
+
+def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, shared: tuple[Any, Any, Any, Event, Any]) -> None:
+    """Augment until told to stop, at the lowest priority."""
+    following, side, severity, stop, sink = shared
+    os.nice(19)
+    cv2.setNumThreads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
+    pack = open_pack(pack_folder)
+    weights = sampling_weights(pack, 1200)
+    while not stop.is_set():
+        with following.get_lock():
+            number = following.value
+            following.value += 1
+        sink.put(make_batch(pack, weights, number, seed, plan, side.value, severity.value))

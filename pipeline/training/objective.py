@@ -1,0 +1,95 @@
+"""What the network is asked to do: find its own picture among thousands, and keep strangers apart.
+
+InfoNCE (van den Oord et al. 2018) of each edited view against the embedding that a slowly moving average of the
+network gives the unedited picture, with a queue of earlier pictures as further negatives (momentum contrast, He et
+al. 2020), and the differential entropy term of SSCD (Pizzi et al. 2022; Kozachenko–Leonenko estimator), which
+spreads unrelated pictures over the sphere so that one threshold fits all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveSettings:
+    """Weigh the parts of the loss."""
+
+    temperature: float = 0.05
+    twin_weight: float = 0.3
+    entropy_weight: float = 8.0
+
+
+class KeyQueue:
+    """Keep the newest `size` keys `[size, d]` with the picture number of each (−1: drawn, −2: empty)."""
+
+    def __init__(self, size: int, dimension: int) -> None:
+        self.keys = functional.normalize(torch.randn(size, dimension, generator=torch.Generator().manual_seed(1)))
+        self.ids = torch.full((size,), -2, dtype=torch.int64)
+        self.cursor = 0
+
+    def push(self, keys: Tensor, ids: Tensor) -> None:
+        """Overwrite the oldest keys."""
+        places = (torch.arange(len(keys)) + self.cursor) % len(self.keys)
+        self.keys[places] = keys
+        self.ids[places] = ids
+        self.cursor = int((self.cursor + len(keys)) % len(self.keys))
+
+
+def forbidden_pairs(left: Tensor, right: Tensor, unlabelled: Tensor) -> Tensor:
+    """Mark pairs of picture numbers `[n]` × `[m]` that are no negatives, from the table `[p, p]`."""
+    known = unlabelled[left.clamp_min(0)][:, right.clamp_min(0)]
+    known = known & (left >= 0)[:, None] & (right >= 0)[None, :]
+    return known | (right == -2)[None, :]
+
+
+def copy_loss(
+    queries: Tensor,
+    keys: Tensor,
+    ids: Tensor,
+    memory: KeyQueue,
+    unlabelled: Tensor,
+    settings: ObjectiveSettings,
+    entropy_share: float = 1.0,
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss and its parts for `queries` `[v * n, d]` (gradient) and `keys` `[n, d]` (none)."""
+    count = len(keys)
+    views = len(queries) // count
+    all_ids = ids.repeat(views)
+    rows = torch.arange(len(queries))
+    own = rows % count
+    same_base = own[:, None] == torch.arange(count)[None, :]
+    to_keys = queries @ keys.T
+    to_memory = queries @ memory.keys.T
+    to_twins = queries @ queries.T
+    same_twin = own[:, None] == own[None, :]
+    low = torch.finfo(torch.float32).min
+    strangers = torch.cat(
+        [
+            to_keys.masked_fill(forbidden_pairs(all_ids, ids, unlabelled) | same_base, low),
+            to_memory.masked_fill(forbidden_pairs(all_ids, memory.ids, unlabelled), low),
+            to_twins.masked_fill(forbidden_pairs(all_ids, all_ids, unlabelled) | same_twin, low),
+        ],
+        dim=1,
+    )
+    negatives = torch.logsumexp(strangers / settings.temperature, dim=1)
+    positive = to_keys[rows, own]
+    found = functional.softplus(negatives - positive / settings.temperature).mean()
+    twin = to_twins[rows, (rows + count) % len(queries)]
+    twins = functional.softplus(negatives - twin / settings.temperature).mean()
+    nearest = strangers.max(dim=1).values
+    entropy = -0.5 * torch.log((2.0 - 2.0 * nearest).clamp_min(1e-4)).mean()
+    loss = found + settings.twin_weight * twins + settings.entropy_weight * entropy_share * entropy
+    parts = {
+        "infonce": float(found.detach()),
+        "twins": float(twins.detach()),
+        "entropy": float(entropy.detach()),
+        "positive": float(positive.detach().mean()),
+        "nearest": float(nearest.detach().mean()),
+        "top1": float((positive > nearest).float().mean()),
+    }
+    return loss, parts

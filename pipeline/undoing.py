@@ -1,0 +1,288 @@
+"""The way back: undo on request, recovery after a crash, and restoring from the manifest without a ledger."""
+
+import errno
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from pipeline.manifest import UNDONE, ManifestLine, append_line, read_lines
+from pipeline.placing import (
+    Identity,
+    Journey,
+    Place,
+    Whereabouts,
+    discard,
+    exists,
+    find,
+    open_folder,
+    prune,
+    return_aside,
+    settle,
+    travel,
+)
+from store.errors import ActionError
+from store.ledger import EntryState, Ledger, LedgerEntry, Verb
+from store.text import printable
+
+_INTERRUPTED = "interrupted and rolled back"
+_LOST = "look for it in your own backups"
+_REASONS = {
+    errno.ENOENT: "it is gone",
+    errno.ENOTDIR: "a folder on the way is gone or a symlink",
+    errno.ELOOP: "it, or a folder on the way, is a symlink",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "no space is left",
+    errno.EDQUOT: "the disk quota is used up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one action in a recovery or an undo."""
+
+    entry_id: int
+    source: str
+    path: str | None  # where the file lies now; None when its copy was removed or nobody knows
+    error: str  # "" when all went well
+
+
+def undo(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str | None:
+    """Bring a moved file home, or remove a copy, and return where the file lies now (None: its copy is gone).
+
+    A taken name gives "name (restored).ext". Undoing twice changes nothing. Raises ActionError when there is
+    nothing to undo, or the file in quarantine was altered or taken; everything stays as it is then.
+    """
+    entry = ledger.entry(entry.id)
+    try:
+        if entry.state is EntryState.UNDOING:
+            entry = conclude(entry, ledger, now_ns, None)
+        if entry.state is EntryState.UNDONE:
+            return entry.restored
+        if entry.state is not EntryState.DONE:
+            raise ActionError(f"action {entry.id} is {entry.state}: there is nothing to undo")
+        if entry.verb is Verb.COPY:
+            _remove_copy(entry, ledger, now_ns)
+            return None
+        return _bring_back(entry, ledger, now_ns)
+    except OSError as error:
+        raise refusal(entry.target, error) from error
+
+
+def undo_many(entries: Iterable[LedgerEntry], ledger: Ledger, now_ns: int) -> list[Outcome]:
+    """Undo entries, newest first, and report on each; one that cannot be undone stops no other."""
+    outcomes = []
+    for entry in sorted(entries, key=lambda entry: entry.id, reverse=True):
+        try:
+            outcomes.append(Outcome(entry.id, entry.source, undo(entry, ledger, now_ns), ""))
+        except ActionError as error:
+            outcomes.append(Outcome(entry.id, entry.source, entry.target, error.message))
+    return outcomes
+
+
+def recover(ledger: Ledger, now_ns: int) -> list[Outcome]:
+    """Finish or roll back what a crash left half way; call at start, before any other action. Repeatable.
+
+    An entry whose disk is offline stays as it is, and its outcome says so.
+    """
+    outcomes = []
+    for entry in ledger.unfinished():
+        try:
+            concluded = conclude(entry, ledger, now_ns, None)
+        except (OSError, ActionError) as error:
+            message = refusal(entry.source, error).message
+            outcomes.append(Outcome(entry.id, entry.source, None, message))
+        else:
+            outcomes.append(Outcome(entry.id, entry.source, _lies_at(concluded), concluded.error))
+    return outcomes
+
+
+def restore_from_manifest(quarantine_root: str) -> list[Outcome]:
+    """Undo everything in a quarantine, newest first, when the catalog is lost. Repeatable."""
+    outcomes = []
+    for line in read_lines(quarantine_root):
+        if line.event == UNDONE:
+            continue
+        try:
+            path = _restore(quarantine_root, line)
+            append_line(quarantine_root, replace(line, event=UNDONE))
+            outcomes.append(Outcome(line.id, line.source, path, ""))
+        except (OSError, ActionError) as error:
+            outcomes.append(Outcome(line.id, line.source, None, refusal(line.source, error).message))
+    return outcomes
+
+
+# -- shared with apply ------------------------------------------------------------------------------
+
+
+def way_out(entry: LedgerEntry, min_free_bytes: int = 0) -> Journey:
+    """Return the journey of an action: from its folder into the quarantine."""
+    return Journey(
+        origin=Place(entry.folder_root, entry.source),
+        destination=Place(entry.quarantine_root, entry.target),
+        sha256=entry.sha256,
+        mtime_ns=entry.mtime_ns,
+        mode=entry.mode,
+        tag=_tag(entry),
+        leave=entry.verb is Verb.COPY,
+        min_free_bytes=min_free_bytes,
+    )
+
+
+def conclude(entry: LedgerEntry, ledger: Ledger, now_ns: int, refused: str | None) -> LedgerEntry:
+    """Bring an unfinished entry to the state that the disk shows.
+
+    `refused` says why an action that runs now could not be carried out; None stands for a crash.
+    """
+    entry = ledger.entry(entry.id)
+    if entry.state is EntryState.UNDOING:
+        return _conclude_undo(entry, ledger, now_ns, refused or _INTERRUPTED)
+    whereabouts = settle(way_out(entry), entry.inode)
+    if whereabouts is Whereabouts.DESTINATION:
+        return ledger.finish(entry.id, now_ns)
+    prune(Place(entry.quarantine_root, entry.target))
+    if whereabouts is Whereabouts.NOWHERE:
+        return ledger.fail(entry.id, "the file vanished or changed before it was moved", now_ns)
+    if refused is not None:
+        return ledger.fail(entry.id, refused, now_ns)
+    return ledger.abandon(entry.id, _INTERRUPTED, now_ns)
+
+
+def conclude_or_wait(entry: LedgerEntry, ledger: Ledger, now_ns: int, refused: str) -> LedgerEntry:
+    """Conclude after a failure; when the disk will not even say where the file is, leave it to `recover`."""
+    with suppress(OSError, ActionError):
+        return conclude(entry, ledger, now_ns, refused)
+    return ledger.entry(entry.id)
+
+
+def refusal(path: str, error: OSError | ActionError) -> ActionError:
+    """Say in a person's words why the system would not."""
+    if isinstance(error, ActionError):
+        return error
+    reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+    hint = "see to the disk or its permissions, then try again"
+    return ActionError(f"{printable(path)}: {reason}", hint)
+
+
+# -- inside -----------------------------------------------------------------------------------------
+
+
+def _tag(action: LedgerEntry | ManifestLine) -> str:
+    return f"{action.id}-{action.planned_ns:x}"
+
+
+def _way_back(entry: LedgerEntry) -> Journey:
+    return Journey(
+        origin=Place(entry.quarantine_root, entry.target),
+        destination=Place(entry.folder_root, entry.restored or entry.source),
+        sha256=entry.sha256,
+        mtime_ns=entry.mtime_ns,
+        mode=entry.mode,
+        tag=_tag(entry),
+        word="restored",
+    )
+
+
+def _conclude_undo(entry: LedgerEntry, ledger: Ledger, now_ns: int, reason: str) -> LedgerEntry:
+    if entry.verb is Verb.COPY:
+        place = Place(entry.quarantine_root, entry.target)
+        return_aside(place, _tag(entry))
+        if exists(place):
+            return ledger.cancel_undo(entry.id, reason)
+        return _undone(entry, ledger, None, now_ns)
+    way = _way_back(entry)
+    whereabouts = settle(way, entry.inode)
+    if whereabouts is Whereabouts.DESTINATION:
+        return _undone(entry, ledger, way.destination.path, now_ns)
+    if whereabouts is Whereabouts.NOWHERE:
+        reason = "the quarantined file vanished or changed"
+    return ledger.cancel_undo(entry.id, reason)
+
+
+def _bring_back(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str:
+    way = _way_back(entry)
+    found = _quarantined(way.origin, entry.sha256)
+    if found is None:
+        if find(way.destination, entry.sha256) is None:
+            raise ActionError(f"{printable(entry.target)}: it is no longer in quarantine", _LOST)
+        _undone(entry, ledger, entry.source, now_ns)  # someone brought it home by hand
+        return entry.source
+
+    def announce(path: str, inode: int) -> None:
+        ledger.plan_undo(entry.id, path, inode)
+
+    ledger.plan_undo(entry.id, None, None)
+    try:
+        path = travel(way, found, announce).path
+    except (OSError, ActionError) as error:
+        refused = refusal(entry.target, error)
+        concluded = conclude_or_wait(entry, ledger, now_ns, refused.message)
+        if concluded.state is not EntryState.UNDONE or concluded.restored is None:
+            raise refused from error
+        return concluded.restored
+    _undone(entry, ledger, path, now_ns)
+    return path
+
+
+def _remove_copy(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> None:
+    copy = Place(entry.quarantine_root, entry.target)
+    found = _quarantined(copy, entry.sha256)
+    if found is not None:
+        home = Place(entry.folder_root, entry.source)
+        _require_original(home, entry.sha256)
+        ledger.plan_undo(entry.id, None, None)
+        with open_folder(copy) as fd:
+            discard(fd, copy.name, found, _tag(entry))
+    _undone(entry, ledger, None, now_ns)
+
+
+def _quarantined(place: Place, sha256: bytes) -> Identity | None:
+    """Find a file as it was quarantined; None when it is gone, ActionError when it was altered."""
+    found = find(place, sha256)
+    if found is None and exists(place):
+        message = f"{printable(place.path)}: it was altered in quarantine"
+        raise ActionError(message, "take it out by hand if you want it")
+    return found
+
+
+def _require_original(home: Place, sha256: bytes) -> None:
+    if find(home, sha256) is None:
+        message = f"{printable(home.path)}: the original is gone or changed, so the copy stays"
+        raise ActionError(message, "it may be the last one; take it out by hand")
+
+
+def _undone(entry: LedgerEntry, ledger: Ledger, restored: str | None, now_ns: int) -> LedgerEntry:
+    undone = ledger.mark_undone(entry.id, restored, now_ns)
+    with suppress(OSError):  # on a full disk the manifest goes on naming a file that is not there: harmless
+        append_line(entry.quarantine_root, ManifestLine.of(entry, UNDONE, entry.target))
+    prune(Place(entry.quarantine_root, entry.target))
+    return undone
+
+
+def _lies_at(entry: LedgerEntry) -> str | None:
+    if entry.state is EntryState.DONE:
+        return entry.target
+    return entry.restored if entry.state is EntryState.UNDONE else entry.source
+
+
+def _restore(quarantine_root: str, line: ManifestLine) -> str | None:
+    place = Place(quarantine_root, f"{quarantine_root.rstrip('/')}/{line.target}")
+    home = Place(line.folder_root, line.source)
+    sha256 = bytes.fromhex(line.sha256)
+    return_aside(place, _tag(line))
+    found = _quarantined(place, sha256)
+    if found is None:
+        if find(home, sha256) is None:
+            raise ActionError(f"{printable(home.path)}: neither in quarantine nor at home", _LOST)
+        return home.path
+    path = None
+    if line.event == Verb.COPY:
+        _require_original(home, sha256)
+        with open_folder(place) as fd:
+            discard(fd, place.name, found, _tag(line))
+    else:
+        way = Journey(place, home, sha256, line.mtime_ns, line.mode, _tag(line), "restored")
+        path = travel(way, found, lambda _path, _inode: None).path
+    prune(place)
+    return path

@@ -1,0 +1,96 @@
+"""Standings → one verdict per file, with reasons and evidence. Reads the catalog, changes nothing."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.keeper import KeeperSettings, primary_file, reason
+from pipeline.knowledge import Knowledge
+from store.records import (
+    CatalogFile,
+    Evidence,
+    ImageState,
+    Level,
+    MatchKind,
+    Verdict,
+    VerdictKind,
+)
+
+_CHUNK = 500
+_NAMES = {Level.DUPLICATES: "duplicate", Level.SIMILAR: "similar"}
+_SAME_BYTES = Evidence(MatchKind.EXACT, 0, 0, 1.0, True, "the same bytes")
+
+
+class Judge:
+    """Say for every file of an image what becomes of it."""
+
+    def __init__(self, knowledge: Knowledge, keeper_settings: KeeperSettings) -> None:
+        self._knowledge = knowledge
+        self._catalog = knowledge.catalog
+        self._settings = keeper_settings
+
+    def verdicts(self, image_ids: Sequence[int]) -> Iterator[tuple[CatalogFile, ImageState, Verdict]]:
+        """Yield every file of the images with its verdict. Images without a file yield nothing."""
+        counts = self._count_extras(image_ids)
+        for start in range(0, len(image_ids), _CHUNK):
+            chunk = image_ids[start : start + _CHUNK]
+            files_of, images = self._catalog.files_of(chunk), self._catalog.images(chunk)
+            for image_id in chunk:
+                files = files_of.get(image_id, [])
+                for file in files:
+                    yield file, images[image_id], self._verdict(file, files, images[image_id], counts)
+
+    def _count_extras(self, image_ids: Sequence[int]) -> dict[Level, dict[int, int]]:
+        """Count extras: for a few images one by one, for many at once."""
+        if len(image_ids) > _CHUNK:
+            return {level: self._catalog.count_extras(level) for level in Level}
+        return {level: {i: len(self._catalog.extras_of(level, i)) for i in image_ids} for level in Level}
+
+    def _verdict(
+        self,
+        file: CatalogFile,
+        files: Sequence[CatalogFile],
+        image: ImageState,
+        counts: dict[Level, dict[int, int]],
+    ) -> Verdict:
+        path = file.stat.path
+        if file.protected:
+            return Verdict(path, VerdictKind.KEEP, "it lies in a protected folder", None, None)
+        keeper_id = self._knowledge.standings[Level.DUPLICATES].keeper_of(image.id)
+        if keeper_id is None:
+            if image.reject is not None:
+                return Verdict(path, image.reject, image.reject_reason, None, None)
+            return Verdict(path, VerdictKind.KEEP, image.reject_reason or "not judged yet", None, None)
+        if keeper_id != image.id:
+            return self._extra(path, image, files, keeper_id, VerdictKind.DUPLICATE)
+        primary = primary_file(files)
+        same_place = (file.stat.device, file.stat.inode) == (primary.stat.device, primary.stat.inode)
+        if file.id != primary.id and not same_place:
+            return Verdict(path, VerdictKind.DUPLICATE, _exact_reason(primary), primary.stat.path, _SAME_BYTES)
+        similar_to = self._knowledge.standings[Level.SIMILAR].keeper_of(image.id)
+        if similar_to is not None and similar_to != image.id:
+            return self._extra(path, image, files, similar_to, VerdictKind.SIMILAR)
+        if file.id != primary.id:
+            return Verdict(path, VerdictKind.KEEP, "another name of the same file", None, None)
+        return Verdict(path, VerdictKind.KEEP, _why_kept(image.id, counts), None, None)
+
+    def _extra(
+        self, path: str, image: ImageState, files: Sequence[CatalogFile], keeper_id: int, kind: VerdictKind
+    ) -> Verdict:
+        keeper = self._catalog.image(keeper_id)
+        keeper_files = self._catalog.files_of([keeper_id])[keeper_id]
+        evidence = self._knowledge.matcher.evidence(image.id, keeper_id)
+        better = reason((keeper, keeper_files), (image, files), self._settings)
+        seen = "a match" if evidence is None else evidence.explanation
+        what = "the same picture" if kind is VerdictKind.DUPLICATE else "a similar picture"
+        text = f"{what}: {seen}; the other one stays because {better}"
+        return Verdict(path, kind, text, primary_file(keeper_files).stat.path, evidence)
+
+
+def _why_kept(image_id: int, counts: dict[Level, dict[int, int]]) -> str:
+    extras = [(counts[level].get(image_id, 0), level) for level in Level]
+    words = [f"{count} {_NAMES[level]}" for count, level in extras if count]
+    return f"the best of its group ({' and '.join(words)})" if words else "nothing else matches it"
+
+
+def _exact_reason(primary: CatalogFile) -> str:
+    why = "it lies in a protected folder" if primary.protected else "it is older or its path is shorter"
+    return f"the same bytes; the other file stays because {why}"

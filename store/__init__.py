@@ -1,0 +1,1 @@
+"""What dedupd knows. Imports no other room."""

@@ -1,0 +1,393 @@
+"""The catalog: SQLite, the only truth about files, images and how they stand to each other.
+
+Every method runs inside the caller's transaction (`with catalog.transaction()`), or alone in autocommit.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.database import open_database, transaction
+from store.records import (
+    CatalogFile,
+    FileStat,
+    Folder,
+    Hashes,
+    ImageState,
+    Level,
+    MatchKind,
+    Observation,
+    Picture,
+    Quality,
+    StoredLook,
+    VerdictKind,
+)
+
+_FILE = (
+    "f.id, f.folder_id, d.protected, f.path, f.device, f.inode, f.size, f.mtime_ns, f.ctime_ns, f.image_id, "
+    "f.verdict, f.lies_at, f.entry_id, f.returned_ns FROM files f JOIN folders d ON d.id = f.folder_id"
+)
+_IMAGE = (
+    "i.id, i.sha256, i.byte_size, i.reject, i.reject_reason, o.width, o.height, o.format, o.pixels_sha256, "
+    "o.metadata_fields, o.sharpness, o.brightness, o.contrast, o.detail, o.entropy, o.sharpest, o.highlights, "
+    "o.tones, o.phash, o.dhash, o.hashable FROM images i LEFT JOIN observations o ON o.image_id = i.id"
+)
+_CHUNK = 500  # bound parameters per statement, well below SQLite's limit
+
+
+class Catalog:
+    """Read and write the catalog's tables as facts."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.database = open_database(path, read_only=read_only)
+        self._execute = self.database.conn.execute
+        self._models: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.conn.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Open one immediate transaction around a block."""
+        return transaction(self.database)
+
+    # -- memory of settings -----------------------------------------------------------------------------------------
+
+    def remembered(self, key: str) -> str | None:
+        """Return the value stored under `key`."""
+        row = self._execute("SELECT value FROM settings_memory WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember(self, key: str, value: str) -> None:
+        """Store a value under `key`."""
+        self.database.table("settings_memory").upsert({"key": key, "value": value}, pk="key")
+
+    # -- folders ----------------------------------------------------------------------------------------------------
+
+    def folders(self) -> list[Folder]:
+        """List the roots dedupd has been shown."""
+        rows = self._execute("SELECT id, path, protected FROM folders ORDER BY id")
+        return [Folder(row[0], os.fsdecode(row[1]), bool(row[2])) for row in rows]
+
+    def put_folder(self, path: str, *, protected: bool) -> Folder:
+        """Return the folder at `path`, made or updated."""
+        sql = (
+            "INSERT INTO folders (path, protected) VALUES (?, ?) "
+            "ON CONFLICT (path) DO UPDATE SET protected = excluded.protected RETURNING id"
+        )
+        row = self._execute(sql, (os.fsencode(path), int(protected))).fetchone()
+        return Folder(row[0], path, protected)
+
+    def folder_identity(self, folder_id: int) -> tuple[str, int | None, int | None]:
+        """Return (marker id, device, inode) noted when the folder was last seen healthy."""
+        row = self._execute("SELECT marker, device, inode FROM folders WHERE id = ?", (folder_id,)).fetchone()
+        return row[0], row[1], row[2]
+
+    def note_identity(self, folder_id: int, marker: str, device: int, inode: int) -> None:
+        """Note by what the folder's root is recognised."""
+        sql = "UPDATE folders SET marker = ?, device = ?, inode = ? WHERE id = ?"
+        self._execute(sql, (marker, device, inode, folder_id))
+
+    # -- images -----------------------------------------------------------------------------------------------------
+
+    def image_id(self, sha256: bytes) -> int | None:
+        """Find an image by its content hash."""
+        row = self._execute("SELECT id FROM images WHERE sha256 = ?", (sha256,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def add_image(self, sha256: bytes, byte_size: int, reject: VerdictKind | None, reason: str) -> int:
+        """Add content seen for the first time; return its id."""
+        sql = "INSERT INTO images (sha256, byte_size, reject, reject_reason) VALUES (?, ?, ?, ?) RETURNING id"
+        return int(self._execute(sql, (sha256, byte_size, reject, reason)).fetchone()[0])
+
+    def set_reject(self, image_id: int, reject: VerdictKind | None, reason: str) -> None:
+        """Change the quality verdict on an image."""
+        self._execute("UPDATE images SET reject = ?, reject_reason = ? WHERE id = ?", (reject, reason, image_id))
+
+    def put_observation(self, image_id: int, seen: Observation) -> None:
+        """Store what was measured on an image."""
+        picture, quality, hashes = seen.picture, seen.quality, seen.hashes
+        row = {
+            "image_id": image_id, "width": picture.width, "height": picture.height, "format": picture.format,
+            "pixels_sha256": picture.pixels_sha256, "metadata_fields": picture.metadata_fields,
+            "sharpness": quality.sharpness, "brightness": quality.brightness, "contrast": quality.contrast,
+            "detail": quality.detail, "entropy": quality.entropy, "sharpest": quality.sharpest,
+            "highlights": quality.highlights, "tones": quality.tones,
+            "phash": _signed(hashes.phash), "dhash": _signed(hashes.dhash), "hashable": int(hashes.hashable),
+        }  # fmt: skip
+        self.database.table("observations").upsert(row, pk="image_id")
+
+    def image(self, image_id: int) -> ImageState:
+        """Return one image's facts; KeyError for an unknown id."""
+        row = self._execute(f"SELECT {_IMAGE} WHERE i.id = ?", (image_id,)).fetchone()
+        if row is None:
+            raise KeyError(image_id)
+        return _image(row)
+
+    def images(self, image_ids: Iterable[int]) -> dict[int, ImageState]:
+        """Return many images' facts by id."""
+        rows = self._in_chunks(f"SELECT {_IMAGE} WHERE i.id IN", image_ids)
+        return {row[0]: _image(row) for row in rows}
+
+    def image_ids(self) -> list[int]:
+        """List the ids of all images that a file holds."""
+        return [row[0] for row in self._execute("SELECT DISTINCT image_id FROM files ORDER BY image_id")]
+
+    def same_pixels(self, pixels_sha256: bytes) -> list[int]:
+        """List the images that decode to exactly these pixels."""
+        sql = "SELECT image_id FROM observations WHERE pixels_sha256 = ? ORDER BY image_id"
+        return [row[0] for row in self._execute(sql, (pixels_sha256,))]
+
+    def hash_rows(self) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return (image ids, pHashes, dHashes) of every image whose hashes say something."""
+        rows = self._execute("SELECT image_id, phash, dhash FROM observations WHERE hashable").fetchall()
+        table = np.array(rows, np.int64).reshape(-1, 3)
+        return table[:, 0].copy(), table[:, 1].astype(np.uint64), table[:, 2].astype(np.uint64)
+
+    def mark_orphans(self, image_ids: Iterable[int], now_ns: int) -> None:
+        """Note since when an image has no file; clear the note where one came back."""
+        for image_id in image_ids:
+            sql = (
+                "UPDATE images SET orphaned_ns = CASE WHEN EXISTS (SELECT 1 FROM files WHERE image_id = images.id) "
+                "THEN NULL ELSE coalesce(orphaned_ns, ?) END WHERE id = ?"
+            )
+            self._execute(sql, (now_ns, image_id))
+
+    def forget_orphans(self, before_ns: int) -> list[tuple[int, bytes]]:
+        """Delete what is known of images without a file since `before_ns`; return their (id, SHA-256)."""
+        sql = "DELETE FROM images WHERE orphaned_ns < ? RETURNING id, sha256"
+        return [(row[0], bytes(row[1])) for row in self._execute(sql, (before_ns,)).fetchall()]
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def file(self, path: str) -> CatalogFile | None:
+        """Find the file that lies at a path, at home."""
+        row = self._execute(f"SELECT {_FILE} WHERE f.path = ? AND f.lies_at IS NULL", (os.fsencode(path),)).fetchone()
+        return None if row is None else _file(row)
+
+    def file_by_id(self, file_id: int) -> CatalogFile | None:
+        """Find a file by its id."""
+        row = self._execute(f"SELECT {_FILE} WHERE f.id = ?", (file_id,)).fetchone()
+        return None if row is None else _file(row)
+
+    def file_of_entry(self, entry_id: int) -> CatalogFile | None:
+        """Find the file that a ledger entry moved or copied."""
+        row = self._execute(f"SELECT {_FILE} WHERE f.entry_id = ?", (entry_id,)).fetchone()
+        return None if row is None else _file(row)
+
+    def files_of(self, image_ids: Iterable[int]) -> dict[int, list[CatalogFile]]:
+        """Return the files that hold each of the images."""
+        found: dict[int, list[CatalogFile]] = {}
+        for row in self._in_chunks(f"SELECT {_FILE} WHERE f.image_id IN", image_ids):
+            found.setdefault(row[9], []).append(_file(row))
+        return found
+
+    def files_in(self, folder_id: int) -> Iterator[CatalogFile]:
+        """Walk the files of one folder."""
+        for row in self._execute(f"SELECT {_FILE} WHERE f.folder_id = ? ORDER BY f.path", (folder_id,)):
+            yield _file(row)
+
+    def files_with(self, verdicts: Sequence[VerdictKind]) -> list[CatalogFile]:
+        """List the files that have one of the verdicts."""
+        marks = ",".join("?" * len(verdicts))
+        return [_file(row) for row in self._execute(f"SELECT {_FILE} WHERE f.verdict IN ({marks})", list(verdicts))]
+
+    def files_away(self) -> list[CatalogFile]:
+        """List the files that dedupd has moved or copied."""
+        return [_file(row) for row in self._execute(f"SELECT {_FILE} WHERE f.entry_id IS NOT NULL")]
+
+    def put_file(self, folder_id: int, stat: FileStat, image_id: int) -> int | None:
+        """Note that content lies at a path; return the image that lay there before, if another."""
+        sql = "SELECT image_id FROM files WHERE path = ? AND lies_at IS NULL"
+        before = self._execute(sql, (os.fsencode(stat.path),)).fetchone()
+        sql = (
+            "INSERT INTO files (path, folder_id, device, inode, size, mtime_ns, ctime_ns, image_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) WHERE lies_at IS NULL DO UPDATE SET folder_id = excluded.folder_id, "
+            "device = excluded.device, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns, "
+            "ctime_ns = excluded.ctime_ns, returned_ns = CASE WHEN image_id = excluded.image_id THEN returned_ns END, "
+            "image_id = excluded.image_id, entry_id = CASE WHEN image_id = excluded.image_id THEN entry_id END"
+        )
+        values = (os.fsencode(stat.path), folder_id, _signed(stat.device), _signed(stat.inode), stat.size,
+                  stat.mtime_ns, stat.ctime_ns, image_id)  # fmt: skip
+        self._execute(sql, values)
+        return None if before is None or before[0] == image_id else int(before[0])
+
+    def remove_file(self, file_id: int) -> None:
+        """Forget a place; the image stays known."""
+        self._execute("DELETE FROM files WHERE id = ?", (file_id,))
+
+    def set_verdict(self, file_id: int, verdict: VerdictKind) -> None:
+        """Store the verdict on a file."""
+        self._execute("UPDATE files SET verdict = ? WHERE id = ?", (verdict, file_id))
+
+    def set_away(self, file_id: int, lies_at: str | None, entry_id: int) -> None:
+        """Note that dedupd moved a file (`lies_at`) or copied it (None)."""
+        place = None if lies_at is None else os.fsencode(lies_at)
+        self._execute("UPDATE files SET lies_at = ?, entry_id = ? WHERE id = ?", (place, entry_id, file_id))
+
+    def set_home(self, file_id: int, stat: FileStat, returned_ns: int | None) -> None:
+        """Note that a file lies at its home again; `returned_ns` when a person wanted it there."""
+        sql = (
+            "UPDATE files SET lies_at = NULL, entry_id = NULL, path = ?, device = ?, inode = ?, size = ?, mtime_ns = ?, "
+            "ctime_ns = ?, returned_ns = coalesce(?, returned_ns) WHERE id = ?"
+        )
+        values = (os.fsencode(stat.path), _signed(stat.device), _signed(stat.inode), stat.size, stat.mtime_ns,
+                  stat.ctime_ns, returned_ns, file_id)  # fmt: skip
+        self._execute(sql, values)
+
+    # -- embeddings -------------------------------------------------------------------------------------------------
+
+    def put_embedding(self, image_id: int, model_id: str, vector: NDArray[np.float32]) -> None:
+        """Store an embedding (float32 [d]) as float16."""
+        if self._model(model_id) < 0:
+            self._execute("INSERT INTO models (model_id) VALUES (?)", (model_id,))
+        sql = "INSERT OR REPLACE INTO embeddings (model, image_id, vector) VALUES (?, ?, ?)"
+        self._execute(sql, (self._model(model_id), image_id, vector.astype(np.float16).tobytes()))
+
+    def embedding(self, image_id: int, model_id: str) -> NDArray[np.float32] | None:
+        """Return one embedding as float32 [d]."""
+        sql = "SELECT vector FROM embeddings WHERE model = ? AND image_id = ?"
+        row = self._execute(sql, (self._model(model_id), image_id)).fetchone()
+        return None if row is None else np.frombuffer(row[0], np.float16).astype(np.float32)
+
+    def embeddings_after(self, model_id: str, image_id: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return up to `limit` embeddings with an id above `image_id`: (ids [n], float32 [n, d]), ascending."""
+        sql = "SELECT image_id, vector FROM embeddings WHERE model = ? AND image_id > ? ORDER BY image_id LIMIT ?"
+        rows = self._execute(sql, (self._model(model_id), image_id, limit)).fetchall()
+        ids = np.array([row[0] for row in rows], np.int64)
+        raw = np.frombuffer(b"".join(row[1] for row in rows), np.float16).astype(np.float32)
+        return ids, raw.reshape(len(rows), -1) if rows else raw.reshape(0, 0)
+
+    def count_embeddings(self, model_id: str) -> int:
+        """Count the embeddings of a model."""
+        sql = "SELECT count(*) FROM embeddings WHERE model = ?"
+        return int(self._execute(sql, (self._model(model_id),)).fetchone()[0])
+
+    def newest_embedding(self, model_id: str) -> int:
+        """Return the highest image id that has an embedding of the model, 0 when there is none."""
+        sql = "SELECT coalesce(max(image_id), 0) FROM embeddings WHERE model = ?"
+        return int(self._execute(sql, (self._model(model_id),)).fetchone()[0])
+
+    def without_embedding(self, model_id: str, limit: int) -> list[tuple[int, bytes]]:
+        """List (id, SHA-256) of images in play that lack an embedding of the model."""
+        sql = (
+            "SELECT i.id, i.sha256 FROM images i JOIN observations o ON o.image_id = i.id "
+            "LEFT JOIN embeddings e ON e.model = ? AND e.image_id = i.id "
+            "WHERE e.image_id IS NULL AND i.orphaned_ns IS NULL AND (i.reject IS NULL OR EXISTS (SELECT 1 FROM files f "
+            "JOIN folders d ON d.id = f.folder_id WHERE f.image_id = i.id AND d.protected)) ORDER BY i.id LIMIT ?"
+        )
+        return [(row[0], bytes(row[1])) for row in self._execute(sql, (self._model(model_id), limit))]
+
+    def drop_other_models(self, model_id: str) -> int:
+        """Delete the embeddings of every other model; return how many."""
+        return int(self._execute("DELETE FROM embeddings WHERE model <> ?", (self._model(model_id),)).rowcount)
+
+    def _model(self, model_id: str) -> int:
+        """Return the model's number, -1 for one without embeddings."""
+        if model_id not in self._models:
+            row = self._execute("SELECT id FROM models WHERE model_id = ?", (model_id,)).fetchone()
+            if row is None:
+                return -1
+            self._models[model_id] = int(row[0])
+        return self._models[model_id]
+
+    # -- standings and second looks ---------------------------------------------------------------------------------
+
+    def standings(self, level: Level) -> NDArray[np.int64]:
+        """Return int64 [n, 2]: (image, its keeper) for all images in play at a level."""
+        rows = self._execute("SELECT image_id, keeper_id FROM standings WHERE level = ?", (level,)).fetchall()
+        return np.array(rows, np.int64).reshape(-1, 2)
+
+    def keeper_of(self, level: Level, image_id: int) -> int | None:
+        """Return the image's keeper (itself for a keeper), None when it is out of play."""
+        sql = "SELECT keeper_id FROM standings WHERE level = ? AND image_id = ?"
+        row = self._execute(sql, (level, image_id)).fetchone()
+        return None if row is None else int(row[0])
+
+    def extras_of(self, level: Level, keeper_id: int) -> list[int]:
+        """List the extras of a keeper."""
+        sql = "SELECT image_id FROM standings WHERE level = ? AND keeper_id = ? AND image_id <> keeper_id"
+        return [row[0] for row in self._execute(sql, (level, keeper_id))]
+
+    def count_extras(self, level: Level) -> dict[int, int]:
+        """Count the extras of every keeper that has some."""
+        sql = "SELECT keeper_id, count(*) FROM standings WHERE level = ? AND image_id <> keeper_id GROUP BY keeper_id"
+        return dict(self._execute(sql, (level,)).fetchall())
+
+    def put_standing(self, level: Level, image_id: int, keeper_id: int | None) -> None:
+        """Store an image's standing; None takes it out of play."""
+        if keeper_id is None:
+            self._execute("DELETE FROM standings WHERE level = ? AND image_id = ?", (level, image_id))
+        else:
+            sql = "INSERT OR REPLACE INTO standings (level, image_id, keeper_id) VALUES (?, ?, ?)"
+            self._execute(sql, (level, image_id, keeper_id))
+
+    def clear_standings(self) -> None:
+        """Take every image out of play, before a full walk."""
+        self._execute("DELETE FROM standings")
+
+    def look(self, a_id: int, b_id: int, verifier: str) -> StoredLook | None:
+        """Return what this verifier saw on a pair (a_id < b_id), None when it never looked."""
+        sql = "SELECT kind, explanation FROM second_looks WHERE a_id = ? AND b_id = ? AND verifier = ?"
+        row = self._execute(sql, (a_id, b_id, verifier)).fetchone()
+        return None if row is None else StoredLook(None if row[0] is None else MatchKind(row[0]), row[1])
+
+    def put_look(self, a_id: int, b_id: int, verifier: str, look: StoredLook) -> None:
+        """Store what the verifier saw on a pair (a_id < b_id)."""
+        sql = "INSERT OR REPLACE INTO second_looks (a_id, b_id, verifier, kind, explanation) VALUES (?, ?, ?, ?, ?)"
+        self._execute(sql, (a_id, b_id, verifier, look.kind, look.explanation))
+
+    # -- counts -----------------------------------------------------------------------------------------------------
+
+    def verdict_counts(self) -> dict[str, int]:
+        """Count files by verdict."""
+        rows = self._execute("SELECT verdict, count(*) FROM files GROUP BY verdict")
+        return {str(row[0]): int(row[1]) for row in rows}
+
+    def folder_counts(self) -> dict[str, int]:
+        """Count files by folder path."""
+        sql = "SELECT d.path, count(f.id) FROM folders d LEFT JOIN files f ON f.folder_id = d.id GROUP BY d.id"
+        return {os.fsdecode(row[0]): int(row[1]) for row in self._execute(sql)}
+
+    def count_images(self) -> int:
+        """Count the images that a file holds."""
+        return int(self._execute("SELECT count(*) FROM images WHERE orphaned_ns IS NULL").fetchone()[0])
+
+    def _in_chunks(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
+        wanted = list(ids)
+        for start in range(0, len(wanted), _CHUNK):
+            part = wanted[start : start + _CHUNK]
+            yield from self._execute(f"{sql} ({','.join('?' * len(part))})", part)
+
+
+def _signed(value: int) -> int:
+    """Fit an unsigned 64-bit number (a hash, a device, an inode) into SQLite's signed integer."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _unsigned(value: int) -> int:
+    return value & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _file(row: Sequence[Any]) -> CatalogFile:
+    stat = FileStat(os.fsdecode(row[3]), _unsigned(row[4]), _unsigned(row[5]), row[6], row[7], row[8])
+    lies_at = None if row[11] is None else os.fsdecode(row[11])
+    return CatalogFile(
+        row[0], row[1], bool(row[2]), stat, row[9], VerdictKind(row[10]), lies_at, row[12], row[13] is not None
+    )
+
+
+def _image(row: Sequence[Any]) -> ImageState:
+    reject = None if row[3] is None else VerdictKind(row[3])
+    observation = None
+    if row[5] is not None:
+        picture = Picture(row[5], row[6], row[7], bytes(row[8]), row[9])
+        hashes = Hashes(bytes(row[1]), _unsigned(row[18]), _unsigned(row[19]), bool(row[20]))
+        observation = Observation(row[2], picture, Quality(*row[10:18]), hashes)
+    return ImageState(row[0], bytes(row[1]), row[2], reject, row[4], observation)

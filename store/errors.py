@@ -1,0 +1,83 @@
+"""The whole error tree. Each leaf knows its exit code; each instance tells the user what to do.
+
+DedupdError                1   anything this program refuses or cannot do, on purpose
+├── UsageError            64   the command line asks for something impossible
+├── DataError             65   the input is there and is not what it should be
+│   ├── DecodeError       65   bytes that are no picture, or one beyond the limits
+│   └── ModelError        65   weights that are missing, altered or of another model
+├── StateError             1   catalog, index or quarantine are not as they must be
+│   ├── CatalogError       1   the catalog cannot be opened, read or migrated
+│   └── ActionError        1   a file operation was refused; source and target are intact
+├── BusyError             75   another instance holds the state folder
+├── AccessError           77   the operating system forbids it
+└── ConfigError           78   the configuration is wrong
+
+Exit codes follow sysexits.h. The hint is shown under the message, in the words of a person who wants to go on.
+"""
+
+from typing import ClassVar
+
+
+class DedupdError(Exception):
+    """A refusal with a message for people and a hint about the way out."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type["DedupdError"], tuple[str, str]]:
+        # Errors cross process borders; without this, pickle would drop the hint.
+        return type(self), (self.message, self.hint)
+
+
+class UsageError(DedupdError):
+    """The command line asks for something impossible."""
+
+    exit_code = 64
+
+
+class DataError(DedupdError):
+    """The input is there and is not what it should be."""
+
+    exit_code = 65
+
+
+class DecodeError(DataError):
+    """Bytes that are no picture, or one beyond the limits."""
+
+
+class ModelError(DataError):
+    """Weights that are missing, altered or of another model."""
+
+
+class StateError(DedupdError):
+    """Catalog, index or quarantine are not as they must be."""
+
+
+class CatalogError(StateError):
+    """The catalog cannot be opened, read or migrated."""
+
+
+class ActionError(StateError):
+    """A file operation was refused; source and target are intact."""
+
+
+class BusyError(DedupdError):
+    """Another instance holds the state folder."""
+
+    exit_code = 75
+
+
+class AccessError(DedupdError):
+    """The operating system forbids it."""
+
+    exit_code = 77
+
+
+class ConfigError(DedupdError):
+    """The configuration is wrong."""
+
+    exit_code = 78

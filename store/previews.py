@@ -1,0 +1,98 @@
+"""Keep small oriented pictures by content hash, for verification, report and web page. May be deleted."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from store.errors import StateError
+from store.text import printable
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"  # JPEG's first and last marker
+_PART = ".part"
+
+
+class Previews:
+    """JPEG previews in `folder`/ab/cd/abcd….jpg, readable by their owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, sha256: bytes) -> Path:
+        """Return where the preview of an image belongs; `sha256` is the 32 bytes of its content hash."""
+        if len(sha256) != 32:
+            raise ValueError(f"a SHA-256 of {len(sha256)} bytes")
+        name = sha256.hex()
+        return self.folder / name[:2] / name[2:4] / f"{name}.jpg"
+
+    def write(self, sha256: bytes, jpeg: bytes) -> None:
+        """Keep a preview by temporary file and rename; the same bytes are not written again.
+
+        No fsync: a preview torn by power loss is noticed by `read` and made again. Raise StateError when the
+        disk refuses.
+        """
+        path = self.path_of(sha256)
+        if not _whole(jpeg):
+            raise ValueError("a preview that is no whole JPEG")
+        if self.read(sha256) == jpeg:
+            return
+        try:
+            for folder in (self.folder, path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, part = tempfile.mkstemp(_PART, dir=path.parent)  # of mode 0600
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(jpeg)
+                Path(part).replace(path)
+            except OSError:
+                Path(part).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise StateError(
+                f"cannot write the preview {printable(str(path))}: {error.strerror}",
+                "Free space or fix the permissions of the state folder; missing previews are made again.",
+            ) from error
+
+    def read(self, sha256: bytes) -> bytes | None:
+        """Return the JPEG; None when it is missing, unreadable or torn (no first or no last marker)."""
+        try:
+            jpeg = self.path_of(sha256).read_bytes()
+        except OSError:
+            return None
+        return jpeg if _whole(jpeg) else None
+
+    def has(self, sha256: bytes) -> bool:
+        """Tell whether a preview lies there; only `read` tells whether it is whole."""
+        return self.path_of(sha256).is_file()
+
+    def remove(self, sha256: bytes) -> None:
+        """Delete a preview if it is there."""
+        self.path_of(sha256).unlink(missing_ok=True)
+
+    def prune(self, keep: Callable[[bytes], bool]) -> int:
+        """Delete the previews that `keep(sha256)` denies, and what interrupted writes left; return how many.
+
+        To be called where `write` is: a write going on in another process would lose its temporary file.
+        """
+        doomed = [path for path in self._files() if path.suffix == _PART or not _wanted(path, keep)]
+        for path in doomed:
+            path.unlink(missing_ok=True)
+        return len(doomed)
+
+    def bytes_used(self) -> int:
+        """Add up the sizes of all previews, in bytes; looks at every file."""
+        return sum(path.stat().st_size for path in self._files())
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self.folder.glob("??/??/*") if path.is_file())
+
+
+def _wanted(path: Path, keep: Callable[[bytes], bool]) -> bool:
+    try:
+        return keep(bytes.fromhex(path.stem))
+    except ValueError:
+        return True  # not ours: nothing of another's is deleted
+
+
+def _whole(jpeg: bytes) -> bool:
+    return len(jpeg) >= 4 and jpeg.startswith(_START) and jpeg.endswith(_END)

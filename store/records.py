@@ -1,0 +1,231 @@
+"""The vocabulary as types: frozen facts that are made once, whole, and never changed.
+
+A path is a `str` as `os.fsdecode` gives it (bytes that are no UTF-8 survive as surrogates); `os.fsencode` is its
+exact way back. A hash of 64 bits is an `int` in 0..2**64-1. Times are nanoseconds since the epoch.
+"""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class VerdictKind(StrEnum):
+    """What was decided about a file."""
+
+    KEEP = "keep"
+    BLUR = "blur"
+    DARK = "dark"
+    BRIGHT = "bright"
+    CORRUPT = "corrupt"
+    DUPLICATE = "duplicate"
+    SIMILAR = "similar"
+
+    @property
+    def quarantine(self) -> str | None:
+        """The quarantine folder for this verdict; None for a file that stays."""
+        return {"keep": None, "duplicate": "duplicates"}.get(self.value, self.value)
+
+
+REJECTS = (VerdictKind.BLUR, VerdictKind.DARK, VerdictKind.BRIGHT, VerdictKind.CORRUPT)
+
+
+class Level(StrEnum):
+    """The two walks: the same picture, and related pictures."""
+
+    DUPLICATES = "duplicates"
+    SIMILAR = "similar"
+
+
+class MatchKind(StrEnum):
+    """What two images are to each other, strongest first."""
+
+    EXACT = "exact"  # same bytes
+    PIXELS = "pixels"  # same decoded pixels
+    COPY = "copy"  # same picture; the differences are explained as a whole
+    EDITED = "edited"  # aligns, differs in places
+    SIMILAR = "similar"  # same scene or subject
+
+    @property
+    def level(self) -> Level:
+        """The walk in which a pair of this kind counts."""
+        return Level.SIMILAR if self in (MatchKind.EDITED, MatchKind.SIMILAR) else Level.DUPLICATES
+
+
+class FailureKind(StrEnum):
+    """Why a file could not be observed."""
+
+    CORRUPT = "corrupt"  # the bytes are no whole picture: a verdict on the content
+    TOO_LARGE = "too large"  # beyond the limits on pixels, bytes or memory: a verdict on the content
+    CRASHED = "crashed"  # the decoder died on it twice: a verdict on the content
+    TIMEOUT = "timeout"  # the decoder did not end in time: a verdict on the content
+    UNREADABLE = "unreadable"  # the system would not hand out the bytes: tried again later
+    VANISHED = "vanished"  # gone or replaced before it was read: dropped quietly
+
+    @property
+    def of_content(self) -> bool:
+        """Whether the same bytes would fail again."""
+        return self not in (FailureKind.UNREADABLE, FailureKind.VANISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """One place where content lies, as the file system describes it."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: str, stat: os.stat_result) -> "FileStat":
+        """Take what matters from an `os.lstat` result."""
+        return cls(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What decoding tells about an image. Sizes are those of the oriented picture, in pixels."""
+
+    width: int
+    height: int
+    format: str  # "JPEG", "PNG", "WEBP", …
+    pixels_sha256: bytes  # of the oriented RGB pixels and their shape
+    metadata_fields: int  # number of EXIF tags, at most 65535: richer metadata wins a tie
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured on the canonical working picture (grey, 0–255)."""
+
+    sharpness: float  # variance of the Laplacian at the working size
+    brightness: float  # mean grey
+    contrast: float  # standard deviation of grey
+    detail: float  # effective resolution in megapixels: what upscaling cannot add
+    entropy: float  # of the grey histogram, bits
+    sharpest: float  # sharpness of the sharpest region: bokeh has one, motion blur has none
+    highlights: float  # share of pixels that are not black: night shots have lights, black frames none
+    tones: float  # spread between the 1st and 99th percentile of grey: fog and snow keep some
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Fingerprints of an image. The perceptual ones come from oriented pixels."""
+
+    sha256: bytes
+    phash: int
+    dhash: int
+    hashable: bool  # False for flat pictures: their perceptual hashes say nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """All that one read and one decode give, made in a worker process."""
+
+    stat: FileStat
+    picture: Picture
+    quality: Quality
+    hashes: Hashes
+    preview: bytes  # JPEG, long side at most PREVIEW_PIXELS, oriented
+    model_input: NDArray[np.uint8]  # [s, s, 3] RGB, made from the decoded preview
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that gave no measurement."""
+
+    path: str
+    kind: FailureKind
+    reason: str
+    stat: FileStat | None  # None when not even that could be had
+    sha256: bytes | None  # None when the bytes could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything measured on one image, without its pixels."""
+
+    byte_size: int
+    picture: Picture
+    quality: Quality
+    hashes: Hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why two images match. Distances are bits (lower is closer), similarity is cosine (higher is closer)."""
+
+    kind: MatchKind
+    phash_distance: int
+    dhash_distance: int
+    similarity: float | None  # None where an embedding is missing
+    verified: bool  # True when bytes or pixels proved it
+    explanation: str = ""  # "re-encoded, 212 points agree, 97 % of the overlap is the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """An image's place in the total order of keepers: compare `key`, greater outranks."""
+
+    image_id: int
+    key: tuple[object, ...]
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about one file, with its reasons."""
+
+    path: str
+    kind: VerdictKind
+    reason: str
+    keeper: str | None  # path of the image that a duplicate or similar file matches
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A root that dedupd has been shown."""
+
+    id: int
+    path: str
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """One file as the catalog knows it. Its path is its home, wherever it lies now."""
+
+    id: int
+    folder_id: int
+    protected: bool
+    stat: FileStat
+    image_id: int
+    verdict: VerdictKind
+    lies_at: str | None  # where dedupd put it; None while it is at home
+    entry_id: int | None  # the ledger entry behind that (or behind a copy)
+    returned: bool  # a person took it back; dedupd leaves it alone
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """One image's content facts and whether quality let it pass."""
+
+    id: int
+    sha256: bytes
+    byte_size: int
+    reject: VerdictKind | None
+    reject_reason: str
+    observation: Observation | None  # None for bytes that cannot be decoded
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLook:
+    """What the second look saw on a pair of images."""
+
+    kind: MatchKind | None  # None: not shown to be the same picture
+    explanation: str
