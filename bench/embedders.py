@@ -132,18 +132,18 @@ def judge(gallery: Gallery, describe: Describe) -> dict[str, Any]:
     result["strangers"] = {f"{mark:g}": float(np.quantile(apart, mark)) for mark in marks}
     right = scores[np.arange(len(copies)), gallery.own]
     result["copies"] = {f"{mark:g}": float(np.quantile(right, mark)) for mark in (0.01, 0.05, 0.1, 0.25, 0.5)}
-    result["trade"] = trade_off(right, apart, len(originals))
+    result["trade"] = trade_off(right, apart)
     return result
 
 
-def trade_off(right: Scores, apart: Scores, originals: int) -> list[dict[str, float]]:
-    """Tabulate, per threshold, the share of copies found and the stranger partners per picture at 10,000 pictures."""
+def trade_off(right: Scores, apart: Scores) -> list[dict[str, float]]:
+    """Tabulate, per threshold, the share of copies found and the wrong partners among 10,000 other pictures."""
     ordered = np.sort(apart)
     rows = []
     for threshold in np.round(np.arange(0.2, 0.96, 0.05), 2):
         share = 1 - np.searchsorted(ordered, threshold) / len(ordered)
         found = float((right >= threshold).mean())
-        rows.append({"threshold": float(threshold), "recall": found, "per_million": share * 1e6, "per_10k": share * 1e4})
+        rows.append({"threshold": float(threshold), "recall": found, "partners_at_10k": share * 1e4})
     return rows
 
 

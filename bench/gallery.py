@@ -72,6 +72,7 @@ def preview(image: Pixels) -> bytes:
 def unpacked(data: bytes) -> Pixels:
     """Decode a preview to RGB."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 

@@ -208,9 +208,7 @@ def measure(rows: int, dimension: int, settings: IndexSettings) -> Figures:
     search = measure_search(index, album)
     with tempfile.TemporaryDirectory() as folder:
         restart = measure_restart(index, album, Path(folder) / "vectors.index")
-    return Figures(
-        rows=rows, kind=index.kind, build_seconds=build, **search, **restart, **measure_hashes(album)
-    )
+    return Figures(rows=rows, kind=index.kind, build_seconds=build, **search, **restart, **measure_hashes(album))
 
 
 @click.command()

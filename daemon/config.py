@@ -75,6 +75,13 @@ class Settings:
         return FlowSettings(self.quality, self.embedding, self.matching, self.second_look, self.keeper)
 
 
+def default_config_path() -> Path:
+    """Return where `run` looks for a configuration when none is named (`~/.config/dedupd/dedupd.toml` on Linux)."""
+    from platformdirs import user_config_path
+
+    return user_config_path("dedupd", appauthor=False) / "dedupd.toml"
+
+
 def load_settings(path: Path | None) -> Settings:
     """Read a configuration file; None gives the defaults.
 

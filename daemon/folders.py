@@ -129,7 +129,7 @@ def read_marker(root: str) -> str | None:
     try:
         content = os.read(descriptor, _MARKER_BYTES)
         folder_id = json.loads(content).get("folder")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):  # somebody else may have written it
         return None
     finally:
         os.close(descriptor)

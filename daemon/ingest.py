@@ -3,7 +3,8 @@
 It keeps the workers busy, admits what they measured in batches, and remembers what could not be read.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from daemon.workers import WorkerPool
@@ -32,13 +33,14 @@ class Ingest:
     clock_ns: Callable[[], int]
     changed: list[CatalogFile] = field(default_factory=list)  # files whose verdict changed since last taken
     last_failure: Failure | None = None
-    _folders: dict[str, int] = field(default_factory=dict)
+    _folders: dict[str, int] = field(default_factory=dict)  # of the paths the workers have
+    _again: deque[Job] = field(default_factory=deque)  # changed while the workers had them
     _batch: list[Seen] = field(default_factory=list)
 
     @property
     def busy(self) -> int:
         """Count the files between submission and admission."""
-        return self.pool.pending + len(self._batch)
+        return self.pool.pending + len(self._batch) + len(self._again)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[int]:
         """Take all jobs through; yield, whenever some are done, how many."""
@@ -51,13 +53,19 @@ class Ingest:
     def feed(self, waiting: Iterator[Job]) -> bool:
         """Hand jobs to idle workers; tell whether there may be more jobs."""
         while self.pool.free:
-            job = next(waiting, None)
+            job = self._next_again() or next(waiting, None)
             if job is None:
                 return False
             folder_id, path = job
+            if path in self._folders:
+                self._again.append(job)
+                continue
             self._folders[path] = folder_id
             self.pool.submit(MeasureTask(path, self.flow.input_size))
         return True
+
+    def _next_again(self) -> Job | None:
+        return self._again.popleft() if self._again and self._again[0][1] not in self._folders else None
 
     def turn(self, wait_seconds: float, *, flush: bool) -> int:
         """Collect results and admit a full batch (or, with `flush`, whatever is there once the workers are idle)."""
@@ -71,9 +79,27 @@ class Ingest:
         batch, self._batch = self._batch, []
         if not batch:
             return 0
-        self.changed += self.flow.admit(batch, self.clock_ns())
+        try:
+            self.changed += self.flow.admit(batch, self.clock_ns())
+        except Exception as error:  # noqa: BLE001 - per arrival: one that cannot be admitted must not stop the others
+            batch = self._admit_one_by_one(batch, error)
         self.arrivals.remove([_path(seen.result) for seen in batch if not self._failed(seen)])
         return len(batch)
+
+    def _admit_one_by_one(self, batch: Sequence[Seen], error: Exception) -> list[Seen]:
+        """Admit what can be admitted after a batch failed; return that. The rest is tried again later."""
+        admitted = []
+        for seen in batch:
+            try:
+                self.changed += self.flow.admit([seen], self.clock_ns())
+                admitted.append(seen)
+            except Exception as cause:  # noqa: BLE001 - per arrival, as above
+                error = cause
+                reason = f"could not be judged: {cause}"
+                self.arrivals.fail(_path(seen.result), seen.folder_id, reason, self.clock_ns(), _retry_seconds)
+        if not admitted:
+            raise error  # nothing goes through: this is not about one file
+        return admitted
 
     def _failed(self, seen: Seen) -> bool:
         """Keep an arrival that is worth another try."""

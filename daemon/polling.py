@@ -55,11 +55,13 @@ def needs_polling(root: str, mounts: Iterable[tuple[str, str]] | None = None) ->
 
 def mounted() -> list[tuple[str, str]]:
     """Return (mount point, file system type) of all mounts, in order; empty where there is no such list."""
-    if sys.platform != "linux":
-        return []
-    lines = Path("/proc/self/mounts").read_bytes().splitlines()
-    split = [line.split(b" ") for line in lines]
-    return [(_unescape(fields[1]), os.fsdecode(fields[2])) for fields in split if len(fields) > 2]
+    return parse_mounts(Path("/proc/self/mounts").read_bytes()) if sys.platform == "linux" else []
+
+
+def parse_mounts(table: bytes) -> list[tuple[str, str]]:
+    r"""Read (mount point, type) from a table like /proc/mounts, where a space in a name is \040."""
+    lines = [line.split(b" ") for line in table.splitlines()]
+    return [(_unescape(fields[1]), os.fsdecode(fields[2])) for fields in lines if len(fields) > 2]
 
 
 def inotify_limit(name: str) -> int:
@@ -163,5 +165,4 @@ class PollingWatch:
 
 
 def _unescape(field: bytes) -> str:
-    r"""Undo the octal escapes of /proc/mounts (a space is \040)."""
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))

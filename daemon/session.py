@@ -56,8 +56,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ingest is not None:
-            self._ingest.pool.close()
+        self.close_flow()
         if self._opened is not None:
             self._opened.catalog.close()
         self._lock.__exit__()
@@ -96,6 +95,12 @@ class Session:
             pool = WorkerPool(self.settings.workers, self.settings.decode, self.settings.quality)
             self._ingest = Ingest(self.flow, self.catalog, self.arrivals, pool, self.clock_ns)
         return self._ingest
+
+    def close_flow(self) -> None:
+        """End the workers and let go of the flow; both are made again, with the settings of then, when needed."""
+        if self._ingest is not None:
+            self._ingest.pool.close()
+        self._ingest = self._flow = None
 
     def act(
         self,

@@ -68,9 +68,8 @@ def walk(
 ) -> Iterator[FileStat]:
     """Yield the regular picture files below a root (a real path), in no particular order.
 
-    Only names and `lstat`; links are never followed; other file systems mounted below are entered. A folder
-    or file that cannot be read goes to `on_problem` (also the root itself), one that vanishes meanwhile is
-    passed over.
+    Links are never followed; other file systems mounted below are entered. What cannot be read goes to
+    `on_problem`, the root included; what vanishes meanwhile is passed over.
     """
     report = on_problem or _disregard
     ignored = _ignore_rule(ignore)
@@ -79,10 +78,8 @@ def walk(
     while pending:
         folder, above = pending.pop()
         prefix = folder if folder.endswith("/") else folder + "/"
-        try:
-            descriptor = os.open(folder, _FOLDER_FLAGS)
-        except OSError as error:
-            _report(error, folder, report, quiet=above is not None)
+        descriptor = _open_folder(folder, above is not None, report)
+        if descriptor is None:
             continue
         try:
             here = _identity(os.fstat(descriptor))
@@ -159,6 +156,14 @@ def _is_loop(here: tuple[int, int], above: _Above) -> bool:
             return True
         above = above[1]
     return False
+
+
+def _open_folder(folder: str, nested: bool, report: Callable[[WalkProblem], None]) -> int | None:
+    try:
+        return os.open(folder, _FOLDER_FLAGS)
+    except OSError as error:
+        _report(error, folder, report, quiet=nested)
+        return None
 
 
 def _stat_entry(entry: os.DirEntry[str], path: str, report: Callable[[WalkProblem], None]) -> FileStat | None:

@@ -13,7 +13,8 @@ from typing import Annotated
 from annotated_types import Ge
 
 from pipeline.manifest import ManifestLine, append_line
-from pipeline.placing import Place, identity, make_root, open_folder, open_regular, travel
+from pipeline.places import Place, make_root, open_folder, open_regular
+from pipeline.placing import Identity, travel
 from pipeline.syscalls import hash_file
 from pipeline.undoing import (
     Outcome,
@@ -116,14 +117,16 @@ def apply(
         make_root(action.quarantine_root)
     except OSError as error:
         raise refusal(action.source.path, error) from error
-    entry = ledger.plan(_plan(action, ledger.next_batch() if batch is None else batch, mode), now_ns)
+    source = action.source
+    plan = _plan(action, ledger.next_batch() if batch is None else batch, mode)
+    entry = ledger.plan(plan, now_ns, source.inode if action.verb is Verb.MOVE else None)
 
     def announce(path: str, inode: int) -> None:
         append_line(entry.quarantine_root, ManifestLine.of(entry, entry.verb, path))
-        ledger.place(entry.id, path, inode)
+        if (path, inode) != (entry.target, entry.inode):
+            ledger.place(entry.id, path, inode)
 
-    source = action.source
-    judged = (source.device, source.inode, source.size, source.mtime_ns)
+    judged = Identity(source.device, source.inode, source.size, source.mtime_ns)
     try:
         arrival = travel(way_out(entry, settings.min_free_bytes), judged, announce)
     except (OSError, ActionError) as error:
@@ -138,10 +141,10 @@ def apply(
 def _check_source(action: Action) -> int:
     """Return the source's permission bits; raise ActionError unless it is, byte for byte, what was judged."""
     source = action.source
-    judged = (source.device, source.inode, source.size, source.mtime_ns)
+    judged = Identity(source.device, source.inode, source.size, source.mtime_ns)
     place = Place(action.folder_root, source.path)
     with open_folder(place) as folder_fd, open_regular(folder_fd, place.name) as fd:
-        if identity(fstat(fd)) != judged or hash_file(fd) != action.sha256:
+        if Identity.of(fstat(fd)) != judged or hash_file(fd) != action.sha256:
             raise ActionError(f"{printable(source.path)}: it changed after it was judged", _AGAIN)
         return stat.S_IMODE(fstat(fd).st_mode)
 

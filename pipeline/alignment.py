@@ -237,20 +237,23 @@ def refine(source: Grey, target: Grey, onto: Matrix) -> Matrix:
     The steps look at the target's strongest gradients only (Lucas and Kanade 1981, compositional), first as an affine
     change, then with perspective. What differs between the pictures is given little weight.
     """
-    scale = np.sqrt(abs(np.linalg.det(onto[:2, :2])))
+    scale = min(float(np.sqrt(abs(np.linalg.det(onto[:2, :2])))), 1.0)
     for step in (4, 2):
-        shrink = np.array([[1 / step, 0, 0.5 / step - 0.5], [0, 1 / step, 0.5 / step - 0.5], [0, 0, 1]])
-        flat_source, flat_target = _normalised(source, step, min(scale, 1.0)), _normalised(target, step, 1.0)
-        small = shrink @ onto @ np.linalg.inv(shrink)
-        small = _descend(flat_source, flat_target, small, 6, perspective=False)
+        small_source, shrink_source = _normalised(source, step, scale)
+        small_target, shrink_target = _normalised(target, step, 1.0)
+        small = shrink_target @ onto @ np.linalg.inv(shrink_source)
+        small = _descend(small_source, small_target, small, 6, perspective=False)
         if step == 2:
-            small = _descend(flat_source, flat_target, small, 3, perspective=True)
-        onto = np.linalg.inv(shrink) @ small @ shrink
+            small = _descend(small_source, small_target, small, 3, perspective=True)
+        onto = np.linalg.inv(shrink_target) @ small @ shrink_source
     return onto
 
 
-def _normalised(grey: Grey, step: int, scale: float) -> Float:
-    """Shrink by `step`, take the local mean out and divide by the local deviation; `scale` < 1 blurs beforehand."""
+def _normalised(grey: Grey, step: int, scale: float) -> tuple[Float, Matrix]:
+    """Shrink by about `step`, then take out the local mean and divide by the local deviation; blur for `scale` < 1.
+
+    Returns the small picture and the transform to its pixels.
+    """
     size = (max(grey.shape[1] // step, 8), max(grey.shape[0] // step, 8))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     if scale < 0.75:
@@ -258,7 +261,9 @@ def _normalised(grey: Grey, step: int, scale: float) -> Float:
     spread = 4 / scale
     small = small - cv2.GaussianBlur(small, (0, 0), spread)
     deviation = np.sqrt(cv2.GaussianBlur(small * small, (0, 0), 2 * spread))
-    return np.asarray(small / (deviation + 2), np.float32)
+    across, down = size[0] / grey.shape[1], size[1] / grey.shape[0]
+    shrink = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
+    return np.asarray(small / (deviation + 2), np.float32), shrink
 
 
 def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective: bool) -> Matrix:

@@ -88,7 +88,7 @@ def _cached_weights(name: str) -> Path:
     import torch
     from torchvision.models import get_model_weights
 
-    url = str(get_model_weights(name).DEFAULT.url)  # type: ignore[attr-defined]
+    url = str(get_model_weights(name).DEFAULT.url)
     file_name = url.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / file_name
     if path.exists():

@@ -85,6 +85,7 @@ class Flow:
 
     def admit(self, batch: Sequence[Seen], now_ns: int) -> list[CatalogFile]:
         """Take in measured files; return every file whose verdict changed."""
+        self._knowledge.indexes.load()
         with self._all_or_nothing():
             before: dict[int, Rank | None] = {}
             touched: dict[int, None] = {}
@@ -123,6 +124,17 @@ class Flow:
             self._catalog.remove_file(file.id)
             self._catalog.put_file(folder_id, stat, file.image_id)
             return self._settle([file.image_id], before, now_ns)
+
+    def forget_unseen(self, before_ns: int) -> int:
+        """Delete what is known of images that no file has held since `before_ns`; return how many."""
+        self._knowledge.indexes.load()
+        with self._all_or_nothing():
+            gone = self._catalog.forget_orphans(before_ns)
+            self._knowledge.indexes.remove(image_id for image_id, _ in gone)
+            self._knowledge.forget()
+        for _, sha256 in gone:
+            self._knowledge.previews.remove(sha256)
+        return len(gone)
 
     def rejudge(self, now_ns: int, progress: Callable[[int, int], None] = lambda done, total: None) -> list[CatalogFile]:
         """Judge everything again from stored facts, after a change of settings or model; nothing is decoded.
@@ -169,8 +181,10 @@ class Flow:
         return self._judge
 
     def snapshot(self) -> None:
-        """Write the vector index to disk."""
-        self._knowledge.snapshot()
+        """Write the vector index to disk, and change to a bigger kind first where its size asks for one."""
+        if self._knowledge.indexes.grow():
+            self._knowledge.forget()
+        self._knowledge.indexes.snapshot()
 
     @property
     def knowledge(self) -> Knowledge:
@@ -196,7 +210,7 @@ class Flow:
             self._catalog.set_reject(known, reject, reason if reject else "")
         self._catalog.put_observation(known, observation)
         self._knowledge.previews.write(result.hashes.sha256, result.preview)
-        self._knowledge.add_hashes(known, observation)
+        self._knowledge.indexes.add_hashes(known, observation)
         return known
 
     def _failed_image(self, failure: Failure) -> int | None:
@@ -218,13 +232,13 @@ class Flow:
             image_ids = [image_id for image_id, _ in part]
             vectors = self._models.embed_wanted([measured.model_input for _, measured in part])
             if not self._models.migrating:
-                self._knowledge.add_embeddings(image_ids, vectors)
+                self._knowledge.indexes.add_embeddings(image_ids, vectors)
                 continue
             for image_id, vector in zip(image_ids, vectors, strict=True):
                 self._catalog.put_embedding(image_id, self._models.wanted.model_id, vector)
             outgoing = self._models.embed_serving([measured.preview for _, measured in part])
             if outgoing is not None:
-                self._knowledge.add_embeddings(image_ids, outgoing)
+                self._knowledge.indexes.add_embeddings(image_ids, outgoing)
 
     def _settle(self, touched: Sequence[int], before: dict[int, Rank | None], now_ns: int) -> list[CatalogFile]:
         """Walk both levels around the touched images, then write the verdicts that changed."""
@@ -306,23 +320,8 @@ class Flow:
         self._catalog.remember(_SETTINGS_KEY, self._fingerprint())
 
     def _open(self) -> None:
-        matching, facts = self._settings.matching, self._models.serving
-        candidate, similar = matching.candidate_similarity, matching.similar_similarity
-        thresholds = Thresholds(
-            matching.max_phash_bits,
-            matching.max_dhash_bits,
-            facts.candidate_similarity if candidate is None else candidate,
-            facts.similar_similarity if similar is None else similar,
-        )
         self._unpreviewed: set[int] = set()
-        self._knowledge = Knowledge(
-            self._catalog,
-            self._folder,
-            (facts.model_id, facts.dimension),
-            thresholds,
-            self._settings.keeper,
-            self._settings.second_look,
-        )
+        self._knowledge = open_knowledge(self._catalog, self._folder, self._settings, self._models)
         self._judge = Judge(self._knowledge, self._settings.keeper)
 
     def _fingerprint(self) -> str:
@@ -339,3 +338,20 @@ class Flow:
         except BaseException:
             self._open()  # the indexes in memory may be ahead of the catalog, which was rolled back
             raise
+
+
+def open_knowledge(
+    catalog: Catalog, folder: Path, settings: FlowSettings, models: Models | None = None
+) -> Knowledge:
+    """Open what is known for the model that serves; for readers too, which change nothing."""
+    facts = (models or Models(catalog, settings.embedding)).serving
+    matching = settings.matching
+    candidate, similar = matching.candidate_similarity, matching.similar_similarity
+    thresholds = Thresholds(
+        matching.max_phash_bits,
+        matching.max_dhash_bits,
+        facts.candidate_similarity if candidate is None else candidate,
+        facts.similar_similarity if similar is None else similar,
+    )
+    model = (facts.model_id, facts.dimension)
+    return Knowledge(catalog, folder, model, thresholds, settings.keeper, settings.second_look)

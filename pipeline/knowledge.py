@@ -1,28 +1,18 @@
-"""What the pipeline holds in memory over the catalog: indexes, standings, ranks. All of it can be made again.
+"""What the pipeline holds in memory over the catalog: indexes, standings, ranks. All of it can be made again."""
 
-The vector index is restored from its snapshot and replays what came after; whenever its count disagrees with the
-catalog's it is rebuilt, because the catalog is right.
-"""
-
-import contextlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grouping import outranks
+from pipeline.indexes import Indexes
 from pipeline.keeper import KeeperSettings, rank
 from pipeline.matching import Matcher, Recent, Thresholds
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
-from store.errors import StateError
-from store.hamming import HammingIndex
 from store.previews import Previews
-from store.records import Level, Observation, Rank
-from store.vectors import VectorIndex, Watermark
-
-_REPLAY_ROWS = 20_000
+from store.records import Level, Rank
 
 
 class LiveStandings:
@@ -117,7 +107,7 @@ class Ranks:
 
 
 class Knowledge:
-    """Indexes, standings and matcher over one catalog and one model."""
+    """Indexes, standings, ranks and matcher over one catalog and one model."""
 
     def __init__(
         self,
@@ -129,13 +119,10 @@ class Knowledge:
         verify_settings: VerifySettings,
     ) -> None:
         self.catalog = catalog
-        self.model_id, self.dimension = model
+        self.model_id = model[0]
         self.previews = Previews(folder / "previews")
-        self._snapshot_path = folder / "vectors" / f"{self.model_id}.index"
-        self.hashes = HammingIndex()
-        self.hashes.add(*catalog.hash_rows())
-        self.vectors, self._removals = self._load_vectors()
-        self.matcher = Matcher(catalog, self.previews, self.hashes, self.vectors, thresholds, verify_settings)
+        self.indexes = Indexes(catalog, folder / "vectors", *model)
+        self.matcher = Matcher(catalog, self.previews, self.indexes, thresholds, verify_settings)
         self.ranks = Ranks(catalog, keeper_settings)
         self.standings = {level: LiveStandings(catalog, level) for level in Level}
         self.views = {level: LevelView(level, self.standings[level], self.matcher, self.ranks) for level in Level}
@@ -144,63 +131,3 @@ class Knowledge:
         """Drop remembered answers after a change of files, images or embeddings."""
         self.matcher.forget()
         self.ranks.forget()
-
-    def add_hashes(self, image_id: int, seen: Observation) -> None:
-        """Make a new image findable by its hashes."""
-        if seen.hashes.hashable:
-            words = np.array([seen.hashes.phash], np.uint64), np.array([seen.hashes.dhash], np.uint64)
-            self.hashes.add(np.array([image_id], np.int64), *words)
-
-    def add_embeddings(self, image_ids: list[int], vectors: NDArray[np.float32]) -> None:
-        """Store embeddings (float32 [n, d]) and make them findable, as precise as they are stored."""
-        for image_id, vector in zip(image_ids, vectors, strict=True):
-            self.catalog.put_embedding(image_id, self.model_id, vector)
-        self.vectors.add(np.array(image_ids, np.int64), vectors.astype(np.float16).astype(np.float32))
-
-    def remove_images(self, image_ids: Iterable[int]) -> None:
-        """Take deleted images out of the indexes."""
-        ids = np.array(list(image_ids), np.int64)
-        if len(ids):
-            self.hashes.remove(ids)
-            self.vectors.remove(ids)
-            self._removals += len(ids)
-            self.forget()
-
-    def snapshot(self) -> None:
-        """Write the vector index to disk, so that the next start is quick."""
-        self._snapshot_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        newest = self.catalog.newest_embedding(self.model_id)
-        self.vectors.snapshot(self._snapshot_path, Watermark(newest, self._removals, len(self.vectors)))
-
-    def grow(self) -> bool:
-        """Change to a bigger kind of vector index where the catalog asks for one; tell whether it happened."""
-        if not self.vectors.retrain_wanted:
-            return False
-        grown = self.vectors.grown(lambda: self._embeddings_after(0))
-        self.vectors = grown
-        self.matcher.use_vectors(grown)
-        return True
-
-    def _load_vectors(self) -> tuple[VectorIndex, int]:
-        index, mark = VectorIndex(self.dimension, self.model_id), Watermark(0, 0, 0)
-        with contextlib.suppress(StateError):  # any doubt about the snapshot: start empty and replay everything
-            index, mark = VectorIndex.restore(self._snapshot_path, self.dimension, self.model_id)
-        self._replay(index, mark.last_image_id)
-        if len(index) != self.catalog.count_embeddings(self.model_id):
-            index = VectorIndex(self.dimension, self.model_id)
-            self._replay(index, 0)
-        if index.retrain_wanted:
-            index = index.grown(lambda: self._embeddings_after(0))
-        return index, mark.removals
-
-    def _replay(self, index: VectorIndex, after: int) -> None:
-        for ids, vectors in self._embeddings_after(after):
-            index.add(ids, vectors)
-
-    def _embeddings_after(self, image_id: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        while True:
-            ids, vectors = self.catalog.embeddings_after(self.model_id, image_id, _REPLAY_ROWS)
-            if not len(ids):
-                return
-            yield ids, vectors
-            image_id = int(ids[-1])

@@ -55,7 +55,7 @@ class ManifestLine:
         )
 
 
-def append_line(quarantine_root: str, line: ManifestLine) -> None:
+def append_line(quarantine_root: str, line: ManifestLine, *, durable: bool = True) -> None:
     """Append a line and force it to disk. Raises OSError; a torn line is then left behind and harmless."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     root_fd = os.open(quarantine_root, os.O_RDONLY | os.O_DIRECTORY)
@@ -67,7 +67,8 @@ def append_line(quarantine_root: str, line: ManifestLine) -> None:
             data = b"\n" * torn + json.dumps(asdict(line)).encode("ascii") + b"\n"
             if os.write(fd, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), MANIFEST_NAME)
-            sync(fd)
+            if durable:
+                sync(fd)
         finally:
             os.close(fd)
         if size == 0:
@@ -81,7 +82,7 @@ def read_lines(quarantine_root: str) -> list[ManifestLine]:
 
     Raises ActionError when there is no manifest or when others could have written it: it says where files go.
     """
-    path = os.path.join(quarantine_root, MANIFEST_NAME)  # noqa: PTH118 - bytes names survive in str paths
+    path = os.path.join(quarantine_root, MANIFEST_NAME)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
@@ -90,9 +91,7 @@ def read_lines(quarantine_root: str) -> list[ManifestLine]:
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ActionError(
-                "the manifest can be written by other users", "check it, then chown and chmod 600"
-            )
+            raise ActionError("the manifest can be written by other users", "check it, then chown and chmod 600")
         lines = [_parsed(raw) for raw in file]
     newest = {(line.id, line.planned_ns): line for line in lines if line is not None}
     return sorted(newest.values(), key=lambda line: (line.planned_ns, line.id), reverse=True)

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.decode import decode_preview
 from pipeline.hashing import distance_bits
+from pipeline.indexes import Indexes
 from pipeline.verify import Prepared, VerifySettings, prepare, verify
 from store.catalog import Catalog
-from store.hamming import HammingIndex
 from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, StoredLook
-from store.vectors import VectorIndex
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 _VERIFIER_VERSION = 1
@@ -81,16 +80,14 @@ class Matcher:
         self,
         catalog: Catalog,
         previews: Previews,
-        hashes: HammingIndex,
-        vectors: VectorIndex,
+        indexes: Indexes,
         thresholds: Thresholds,
         verify_settings: VerifySettings,
     ) -> None:
         self._catalog = catalog
         self._previews = previews
-        self._hashes = hashes
-        self._vectors = vectors
-        self._thresholds = thresholds
+        self._indexes = indexes
+        self.thresholds = thresholds
         self._verify_settings = verify_settings
         self._verifier = f"{_VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
         self._evidence: Recent[tuple[int, int], Evidence | None] = Recent(self._judge, 100_000)
@@ -103,11 +100,6 @@ class Matcher:
         """Drop what was remembered; to be called whenever images or embeddings were added or removed."""
         for memory in (self._evidence, self._near, self._image, self._embedding):
             memory.clear()
-
-    def use_vectors(self, vectors: VectorIndex) -> None:
-        """Search another index of the same embeddings from now on."""
-        self._vectors = vectors
-        self.forget()
 
     def near(self, image_id: int) -> NDArray[np.int64]:
         """Return the ids of all images that may match this one, itself not among them: int64 [n], ascending."""
@@ -131,11 +123,11 @@ class Matcher:
             return np.empty(0, np.int64)
         found = [np.array(self._catalog.same_pixels(seen.picture.pixels_sha256), np.int64)]
         if seen.hashes.hashable:
-            bits = self._thresholds.max_phash_bits, self._thresholds.max_dhash_bits
-            found.append(np.asarray(self._hashes.range(seen.hashes.phash, seen.hashes.dhash, *bits), np.int64))
+            bits = self.thresholds.max_phash_bits, self.thresholds.max_dhash_bits
+            found.append(np.asarray(self._indexes.hashes.range(seen.hashes.phash, seen.hashes.dhash, *bits), np.int64))
         vector = self._embedding(image_id)
-        if vector is not None and len(self._vectors):
-            found.append(self._vectors.range(vector[None], self._thresholds.candidate_similarity)[0][0])
+        if vector is not None and len(self._indexes.vectors):
+            found.append(self._indexes.vectors.range(vector[None], self.thresholds.candidate_similarity)[0][0])
         ids = np.unique(np.concatenate(found))
         return ids[ids != image_id]
 
@@ -149,7 +141,7 @@ class Matcher:
         similarity = self.similarity(*pair)
         if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
             return Evidence(MatchKind.PIXELS, phash, dhash, similarity, True, "the same pixels, pixel by pixel")
-        limits = self._thresholds
+        limits = self.thresholds
         by_hash = ours.hashes.hashable and theirs.hashes.hashable
         by_hash = by_hash and (phash <= limits.max_phash_bits or dhash <= limits.max_dhash_bits)
         if not by_hash and (similarity is None or similarity < limits.candidate_similarity):
@@ -172,7 +164,8 @@ class Matcher:
             return StoredLook(None, "a preview is missing")
         seen = verify(ours, theirs, self._verify_settings)
         look = StoredLook(seen.kind, seen.explanation)
-        self._catalog.put_look(a.id, b.id, self._verifier, look)
+        if not self._catalog.read_only:
+            self._catalog.put_look(a.id, b.id, self._verifier, look)
         return look
 
     def _prepare(self, sha256: bytes) -> Prepared | None:
@@ -180,4 +173,4 @@ class Matcher:
         return None if preview is None else prepare(decode_preview(preview))
 
     def _load_embedding(self, image_id: int) -> NDArray[np.float32] | None:
-        return self._catalog.embedding(image_id, self._vectors.model_id)
+        return self._catalog.embedding(image_id, self._indexes.model_id)

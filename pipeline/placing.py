@@ -5,21 +5,19 @@ copied, it is written under a temporary name, synchronised, read back, placed by
 then leaves its origin. `settle` finds out, after an interruption at any point, on which side of the line it
 is: while the origin stands, nothing happened.
 
-Folders are walked from a trusted root by descriptors without following symlinks, so a parent swapped for a
-symlink is refused. `os.rename` replaces silently and `shutil.move` loses files to a power failure; neither
-appears here.
+`os.rename` replaces silently, and `shutil.move` loses files to a power failure (it synchronises nothing
+before it removes the source); neither appears here.
 """
 
 import errno
-import itertools
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from typing import NamedTuple
 
+from pipeline.places import Place, has_name, if_there, names, open_folder, open_regular
 from pipeline.syscalls import (
     copy_bytes,
     copy_metadata,
@@ -30,17 +28,25 @@ from pipeline.syscalls import (
     sync,
 )
 from store.errors import ActionError
-from store.text import printable
 
 TEMPORARY_PREFIX = ".dedupd-"  # watchers ignore such names
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO that took the file's place must not hang us
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_LONGEST_EXTENSION_BYTES = 32  # anything longer is a name with dots in it
 
-Identity = tuple[int, int, int, int]  # device, inode, size in bytes, mtime_ns
 Announce = Callable[[str, int], None]  # takes path and inode, durably, before a name is tried
+
+
+class Identity(NamedTuple):
+    """What tells a file from any other, and from its own later versions."""
+
+    device: int
+    inode: int
+    size: int  # bytes
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Identity":
+        """Take it from a stat that followed no symlink."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Whereabouts(StrEnum):
@@ -49,37 +55,6 @@ class Whereabouts(StrEnum):
     ORIGIN = "origin"
     DESTINATION = "destination"
     NOWHERE = "nowhere"  # a third party took or changed it
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A file name below a root folder. The root is trusted; everything below it is walked with care."""
-
-    root: str
-    path: str
-
-    def __post_init__(self) -> None:
-        inside = self.path.startswith(self._prefix)
-        if not inside or {"", ".", ".."} & set(self.parts):
-            raise ActionError("the path does not lie below its folder", "give absolute, normalised paths")
-
-    @property
-    def _prefix(self) -> str:
-        return self.root.rstrip("/") + "/"
-
-    @property
-    def parts(self) -> list[str]:
-        """The names from the root down to the file."""
-        return self.path.removeprefix(self._prefix).split("/")
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return self.parts[-1]
-
-    def sibling(self, name: str) -> str:
-        """Return the path of another name in the same folder."""
-        return self.path.removesuffix(self.name) + name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,89 +80,6 @@ class Arrival:
     not_kept: str
 
 
-def identity(status: os.stat_result) -> Identity:
-    """Take from a stat what tells a file from any other and from its own later versions."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def make_root(path: str) -> None:
-    """Create a root folder and those above it, durably: what lies in an unsynchronised folder is not safe."""
-    if Path(path).is_dir():
-        return
-    above = str(Path(path).parent)
-    make_root(above)
-    with suppress(FileExistsError):
-        Path(path).mkdir()
-    fd = os.open(above, _FOLDER)
-    try:
-        sync(fd)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def open_folder(place: Place, *, create: bool = False) -> Iterator[int]:
-    """Yield a descriptor of the folder that holds a place, walked from its root without following symlinks.
-
-    Raises ActionError when the root is not there: it is offline, and creating it would fill the mount point.
-    """
-    try:
-        fd = os.open(place.root, _FOLDER)
-    except FileNotFoundError as error:
-        message = f"the folder {printable(place.root)} is not there"
-        raise ActionError(message, "connect its disk, or create the folder") from error
-    try:
-        for part in place.parts[:-1]:
-            below = _step(fd, part, create)
-            os.close(fd)
-            fd = below
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _step(fd: int, part: str, create: bool) -> int:
-    with suppress(FileNotFoundError):
-        return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-    if create:
-        with suppress(FileExistsError):
-            os.mkdir(part, dir_fd=fd)
-        sync(fd)
-    return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-
-
-@contextmanager
-def open_regular(folder_fd: int | None, name: str) -> Iterator[int]:
-    """Yield a descriptor of a regular file; anything else counts as not there (FileNotFoundError)."""
-    fd = os.open(name, _FILE, dir_fd=folder_fd)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "it is no regular file", name)
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def names(name: str, word: str, limit_bytes: int) -> Iterator[str]:
-    """Yield a name and its variations: "a (2).jpg", "a (3).jpg"; with a word "a (word).jpg", …
-
-    Each is at most `limit_bytes` long; what is cut off comes from the end of the stem, whole characters only.
-    """
-    stem, extension = os.path.splitext(name)  # noqa: PTH122 - a name, not a path: pathlib would normalise it
-    if len(os.fsencode(extension)) > _LONGEST_EXTENSION_BYTES:
-        stem, extension = name, ""
-    yield _fitted(stem, extension, limit_bytes)
-    for number in itertools.count(2):
-        mark = str(number) if not word else word if number == 2 else f"{word} {number - 1}"
-        yield _fitted(stem, f" ({mark}){extension}", limit_bytes)
-
-
-def _fitted(stem: str, tail: str, limit_bytes: int) -> str:
-    while len(os.fsencode(stem + tail)) > limit_bytes:
-        stem = stem[:-1]
-    return stem + tail
-
-
 def travel(journey: Journey, expected: Identity, announce: Announce) -> Arrival:
     """Take a file to its destination under the first free name.
 
@@ -198,11 +90,11 @@ def travel(journey: Journey, expected: Identity, announce: Announce) -> Arrival:
         open_folder(journey.destination, create=True) as to_fd,
         open_regular(from_fd, journey.origin.name) as fd,
     ):
-        if identity(os.fstat(fd)) != expected:
+        if Identity.of(os.fstat(fd)) != expected:
             raise ActionError("the file changed after it was judged", "it will be looked at again")
         if not journey.leave:
             lost = set_times_and_mode(fd, journey.mtime_ns, journey.mode)
-            expected = identity(os.fstat(fd))
+            expected = Identity.of(os.fstat(fd))
             try:
                 if os.fstat(from_fd).st_dev == os.fstat(to_fd).st_dev:
                     return Arrival(_rename(journey, from_fd, to_fd, expected, announce), ", ".join(lost))
@@ -214,10 +106,10 @@ def travel(journey: Journey, expected: Identity, announce: Announce) -> Arrival:
 
 def _rename(journey: Journey, from_fd: int, to_fd: int, expected: Identity, announce: Announce) -> str:
     origin = journey.origin.name
-    name = _place(journey, from_fd, origin, to_fd, expected[1], announce)
+    name = _place(journey, from_fd, origin, to_fd, expected.inode, announce)
     try:
         # The name may have been given to another file after the last look: then that one goes back.
-        if identity(os.stat(name, dir_fd=to_fd, follow_symlinks=False)) != expected:
+        if Identity.of(os.stat(name, dir_fd=to_fd, follow_symlinks=False)) != expected:
             raise ActionError("the file was replaced while it was being moved", "it will be looked at again")
         sync(to_fd)
         sync(from_fd)
@@ -230,19 +122,12 @@ def _rename(journey: Journey, from_fd: int, to_fd: int, expected: Identity, anno
 def _place(journey: Journey, from_fd: int, source: str, to_fd: int, inode: int, announce: Announce) -> str:
     """Rename a file to the first free variation of the destination's name, announcing each before the try."""
     for name in names(journey.destination.name, journey.word, os.fpathconf(to_fd, "PC_NAME_MAX")):
-        if not _exists(to_fd, name):
+        if not has_name(to_fd, name):
             announce(journey.destination.sibling(name), inode)
             with suppress(FileExistsError):  # taken in between
                 rename_exclusive(from_fd, source, to_fd, name)
                 return name
     raise AssertionError("names never end")
-
-
-def _exists(folder_fd: int, name: str) -> bool:
-    with suppress(FileNotFoundError):
-        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-        return True
-    return False
 
 
 def _rename_to_free_name(from_fd: int, source: str, to_fd: int, target: str) -> None:
@@ -252,11 +137,9 @@ def _rename_to_free_name(from_fd: int, source: str, to_fd: int, target: str) -> 
             break
 
 
-def _copy(
-    journey: Journey, fd: int, from_fd: int, to_fd: int, expected: Identity, announce: Announce
-) -> Arrival:
+def _copy(journey: Journey, fd: int, from_fd: int, to_fd: int, expected: Identity, announce: Announce) -> Arrival:
     volume = os.fstatvfs(to_fd)
-    if volume.f_bavail * volume.f_frsize - expected[2] < journey.min_free_bytes:
+    if volume.f_bavail * volume.f_frsize - expected.size < journey.min_free_bytes:
         raise ActionError("too little space is left on the quarantine's volume", "free some, then try again")
     inode, lost = _write_part(journey, fd, to_fd)
     name = _place(journey, to_fd, _part(journey), to_fd, inode, announce)
@@ -290,7 +173,7 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
     """
     aside = _aside(tag)
     rename_exclusive(folder_fd, name, folder_fd, aside)
-    if identity(os.stat(aside, dir_fd=folder_fd, follow_symlinks=False)) != expected:
+    if Identity.of(os.stat(aside, dir_fd=folder_fd, follow_symlinks=False)) != expected:
         _rename_to_free_name(folder_fd, aside, folder_fd, name)
         raise ActionError("the file was replaced or changed meanwhile", "it will be looked at again")
     os.unlink(aside, dir_fd=folder_fd)
@@ -299,8 +182,8 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
 
 def return_aside(place: Place, tag: str) -> None:
     """Take back the first half of an interrupted `discard`."""
-    with _if_there(), open_folder(place) as fd:
-        if _exists(fd, _aside(tag)):
+    with if_there(), open_folder(place) as fd:
+        if has_name(fd, _aside(tag)):
             _rename_to_free_name(fd, _aside(tag), fd, place.name)
             sync(fd)
 
@@ -310,16 +193,9 @@ def find(place: Place, sha256: bytes) -> Identity | None:
 
     Raises ActionError when the root is not there (offline), OSError when the disk will not tell.
     """
-    with _if_there(), open_folder(place) as folder_fd, open_regular(folder_fd, place.name) as fd:
-        return identity(os.fstat(fd)) if hash_file(fd) == sha256 else None
+    with if_there(), open_folder(place) as folder_fd, open_regular(folder_fd, place.name) as fd:
+        return Identity.of(os.fstat(fd)) if hash_file(fd) == sha256 else None
     return None
-
-
-def exists(place: Place) -> bool:
-    """Tell whether anything at all has a place's name."""
-    with _if_there(), open_folder(place) as fd:
-        return _exists(fd, place.name)
-    return False
 
 
 def settle(journey: Journey, inode: int | None) -> Whereabouts:
@@ -336,7 +212,7 @@ def settle(journey: Journey, inode: int | None) -> Whereabouts:
     if standing is None and arrived is None:
         return _rescue_part(journey)
     _drop_part(journey)
-    ours = arrived if arrived is not None and arrived[1] == inode else None
+    ours = arrived if arrived is not None and arrived.inode == inode else None
     if journey.leave:
         return Whereabouts.DESTINATION if ours else Whereabouts.ORIGIN
     if standing is None:
@@ -367,34 +243,14 @@ def _rescue_part(journey: Journey) -> Whereabouts:
 
 
 def _drop_part(journey: Journey) -> None:
-    with _if_there(), open_folder(journey.destination) as fd:
+    with if_there(), open_folder(journey.destination) as fd:
         os.unlink(_part(journey), dir_fd=fd)
 
 
 def _sync_folders(journey: Journey) -> None:
     for place in (journey.destination, journey.origin):
-        with _if_there(), open_folder(place) as fd:
+        with if_there(), open_folder(place) as fd:
             sync(fd)
-
-
-@contextmanager
-def _if_there() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NOT_THERE:
-            raise
-
-
-def prune(place: Place) -> None:
-    """Remove the empty folders above a place, up to its root, which stays."""
-    parts = place.parts[:-1]
-    while parts:
-        try:
-            with open_folder(Place(place.root, "/".join([place.root.rstrip("/"), *parts]))) as fd:
-                os.rmdir(parts.pop(), dir_fd=fd)
-        except OSError:
-            return  # not empty, or not ours to remove
 
 
 def _part(journey: Journey) -> str:

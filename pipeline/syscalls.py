@@ -39,9 +39,7 @@ def rename_exclusive(from_fd: int, source: str, to_fd: int, target: str) -> None
 
 def _native_rename(from_fd: int, source: bytes, to_fd: int, target: bytes) -> int:
     """Return 0 or an errno; ENOSYS where the C library has no such call."""
-    name, flags = (
-        ("renameatx_np", _RENAME_EXCL) if sys.platform == "darwin" else ("renameat2", _RENAME_NOREPLACE)
-    )
+    name, flags = ("renameatx_np", _RENAME_EXCL) if sys.platform == "darwin" else ("renameat2", _RENAME_NOREPLACE)
     call = getattr(_libc(), name, None)
     if call is None:
         return errno.ENOSYS

@@ -6,20 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pipeline.manifest import UNDONE, ManifestLine, append_line, read_lines
-from pipeline.placing import (
-    Identity,
-    Journey,
-    Place,
-    Whereabouts,
-    discard,
-    exists,
-    find,
-    open_folder,
-    prune,
-    return_aside,
-    settle,
-    travel,
-)
+from pipeline.places import Place, exists, open_folder, prune
+from pipeline.placing import Identity, Journey, Whereabouts, discard, find, return_aside, settle, travel
 from store.errors import ActionError
 from store.ledger import EntryState, Ledger, LedgerEntry, Verb
 from store.text import printable
@@ -209,10 +197,12 @@ def _bring_back(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str:
         _undone(entry, ledger, entry.source, now_ns)  # someone brought it home by hand
         return entry.source
 
-    def announce(path: str, inode: int) -> None:
-        ledger.plan_undo(entry.id, path, inode)
+    planned = ledger.plan_undo(entry.id, entry.source, found.inode)
 
-    ledger.plan_undo(entry.id, None, None)
+    def announce(path: str, inode: int) -> None:
+        if (path, inode) != (planned.restored, planned.inode):
+            ledger.plan_undo(entry.id, path, inode)
+
     try:
         path = travel(way, found, announce).path
     except (OSError, ActionError) as error:
@@ -255,7 +245,8 @@ def _require_original(home: Place, sha256: bytes) -> None:
 def _undone(entry: LedgerEntry, ledger: Ledger, restored: str | None, now_ns: int) -> LedgerEntry:
     undone = ledger.mark_undone(entry.id, restored, now_ns)
     with suppress(OSError):  # on a full disk the manifest goes on naming a file that is not there: harmless
-        append_line(entry.quarantine_root, ManifestLine.of(entry, UNDONE, entry.target))
+        line = ManifestLine.of(entry, UNDONE, entry.target)
+        append_line(entry.quarantine_root, line, durable=False)  # the way home can be seen without it
     prune(Place(entry.quarantine_root, entry.target))
     return undone
 

@@ -91,9 +91,9 @@ def prepare(preview: NDArray[np.uint8], settings: VerifySettings | None = None) 
     """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8."""
     settings = settings or VerifySettings()
     grey = np.asarray(cv2.cvtColor(preview, cv2.COLOR_RGB2GRAY), np.uint8)
-    height, width = grey.shape
-    small_size = (max(round(width / CELL_PIXELS), 1), max(round(height / CELL_PIXELS), 1))
-    small = np.asarray(cv2.resize(preview, small_size, interpolation=cv2.INTER_AREA), np.uint8)
+    wide, high = (max(side // CELL_PIXELS, 1) for side in (grey.shape[1], grey.shape[0]))
+    whole_cells = preview[: high * CELL_PIXELS, : wide * CELL_PIXELS]
+    small = np.asarray(cv2.resize(whole_cells, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
     thumb = cv2.resize(grey, (THUMB_PIXELS, THUMB_PIXELS), interpolation=cv2.INTER_AREA).astype(np.float32)
     thumb = thumb - cv2.GaussianBlur(thumb, (0, 0), 8)
     thumb /= float(np.linalg.norm(thumb)) + 1e-3

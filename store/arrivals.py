@@ -57,11 +57,16 @@ class Arrivals:
 
     def all(self, folder_id: int | None = None) -> list[Arrival]:
         """List the arrivals, of one folder or of all."""
-        where = "" if folder_id is None else " WHERE folder_id = ?"
-        values = () if folder_id is None else (folder_id,)
-        rows = self._execute(f"SELECT path, folder_id, attempts, retry_ns, reason FROM arrivals{where}", values)
-        return [Arrival(os.fsdecode(row[0]), *row[1:]) for row in rows]
+        return self._select("", ()) if folder_id is None else self._select("WHERE folder_id = ?", (folder_id,))
+
+    def due(self, now_ns: int) -> list[Arrival]:
+        """List the failed arrivals whose time to be tried again has come."""
+        return self._select("WHERE state = 'failed' AND retry_ns <= ?", (now_ns,))
 
     def count(self) -> int:
         """Count the arrivals."""
         return int(self._execute("SELECT count(*) FROM arrivals").fetchone()[0])
+
+    def _select(self, where: str, values: tuple[int, ...]) -> list[Arrival]:
+        rows = self._execute(f"SELECT path, folder_id, attempts, retry_ns, reason FROM arrivals {where}", values)
+        return [Arrival(os.fsdecode(row[0]), *row[1:]) for row in rows]

@@ -45,6 +45,7 @@ class Catalog:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self.read_only = read_only
         self.database = open_database(path, read_only=read_only)
         self._execute = self.database.conn.execute
         self._models: dict[str, int] = {}
@@ -169,6 +170,18 @@ class Catalog:
     def file(self, path: str) -> CatalogFile | None:
         """Find the file that lies at a path, at home."""
         row = self._execute(f"SELECT {_FILE} WHERE f.path = ? AND f.lies_at IS NULL", (os.fsencode(path),)).fetchone()
+        return None if row is None else _file(row)
+
+    def file_lying_at(self, place: str) -> CatalogFile | None:
+        """Find a file by the place in quarantine where it lies."""
+        row = self._execute(f"SELECT {_FILE} WHERE f.lies_at = ?", (os.fsencode(place),)).fetchone()
+        return None if row is None else _file(row)
+
+    def file_with_body(self, stat: FileStat) -> CatalogFile | None:
+        """Find a file at home with the same device, inode, size and mtime: the same file under another name."""
+        sql = f"SELECT {_FILE} WHERE f.inode = ? AND f.device = ? AND f.size = ? AND f.mtime_ns = ? AND f.lies_at IS NULL"
+        values = (_signed(stat.inode), _signed(stat.device), stat.size, stat.mtime_ns)
+        row = self._execute(sql, values).fetchone()
         return None if row is None else _file(row)
 
     def file_by_id(self, file_id: int) -> CatalogFile | None:
@@ -355,9 +368,24 @@ class Catalog:
         sql = "SELECT d.path, count(f.id) FROM folders d LEFT JOIN files f ON f.folder_id = d.id GROUP BY d.id"
         return {os.fsdecode(row[0]): int(row[1]) for row in self._execute(sql)}
 
+    def count_groups(self) -> int:
+        """Count the images that another image or another file of their own content stands behind."""
+        sql = (
+            "SELECT count(*) FROM (SELECT keeper_id FROM standings WHERE image_id <> keeper_id UNION "
+            "SELECT image_id FROM files WHERE verdict = 'duplicate' AND image_id IN "
+            "(SELECT keeper_id FROM standings WHERE level = 'duplicates' AND image_id = keeper_id))"
+        )
+        return int(self._execute(sql).fetchone()[0])
+
     def count_images(self) -> int:
         """Count the images that a file holds."""
         return int(self._execute("SELECT count(*) FROM images WHERE orphaned_ns IS NULL").fetchone()[0])
+
+    def integrity_problems(self) -> list[str]:
+        """Let SQLite check the file; an empty list when it is sound."""
+        rows = [str(row[0]) for row in self._execute("PRAGMA quick_check")]
+        broken = [f"the catalog's file: {row}" for row in rows if row != "ok"]
+        return broken + [f"the catalog's references: {tuple(row)}" for row in self._execute("PRAGMA foreign_key_check")]
 
     def _in_chunks(self, sql: str, ids: Iterable[int]) -> Iterator[Any]:
         wanted = list(ids)

@@ -92,10 +92,13 @@ class Ledger:
 
     # -- transitions: each one durable when the call returns --------------------------------------------
 
-    def plan(self, plan: Plan, now_ns: int) -> LedgerEntry:
-        """Write an intention down. Raises CatalogError inside a transaction or when it cannot be stored."""
+    def plan(self, plan: Plan, now_ns: int, inode: int | None = None) -> LedgerEntry:
+        """Write an intention down, with the inode that will answer to the target if that is known already.
+
+        Raises CatalogError inside a transaction or when it cannot be stored.
+        """
         values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
-        values |= {"state": EntryState.PLANNED, "planned_ns": now_ns}
+        values |= {"state": EntryState.PLANNED, "planned_ns": now_ns, "inode": inode}
         marks = ", ".join("?" * len(values))
         cursor = self._write(f"INSERT INTO ledger ({', '.join(values)}) VALUES ({marks})", _stored(values))
         return self.entry(int(cursor.lastrowid or 0))
@@ -112,9 +115,7 @@ class Ledger:
 
     def fail(self, entry_id: int, error: str, now_ns: int) -> LedgerEntry:
         """Note that the action was refused or impossible."""
-        return self._change(
-            entry_id, (EntryState.PLANNED,), state=EntryState.FAILED, error=error, finished_ns=now_ns
-        )
+        return self._change(entry_id, (EntryState.PLANNED,), state=EntryState.FAILED, error=error, finished_ns=now_ns)
 
     def abandon(self, entry_id: int, reason: str, now_ns: int) -> LedgerEntry:
         """Note that an interrupted action was rolled back."""
@@ -135,9 +136,7 @@ class Ledger:
     def mark_undone(self, entry_id: int, restored: str | None, now_ns: int) -> LedgerEntry:
         """Note that the file lies at `restored` again (None: its copy is gone)."""
         before = (EntryState.DONE, EntryState.UNDOING)
-        return self._change(
-            entry_id, before, state=EntryState.UNDONE, restored=restored, error="", undone_ns=now_ns
-        )
+        return self._change(entry_id, before, state=EntryState.UNDONE, restored=restored, error="", undone_ns=now_ns)
 
     # -- questions --------------------------------------------------------------------------------------
 
@@ -223,8 +222,7 @@ class Ledger:
 def _stored(values: dict[str, Any]) -> tuple[object, ...]:
     """Turn fields into column values: paths are bytes, because not every name is text."""
     return tuple(
-        os.fsencode(value) if name in _PATHS and value is not None else value
-        for name, value in values.items()
+        os.fsencode(value) if name in _PATHS and value is not None else value for name, value in values.items()
     )
 
 

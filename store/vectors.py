@@ -9,7 +9,7 @@ stay below 2). So a pair has one similarity, whoever arrives first, in whatever 
 
 Up to `max_flat_floats` the search is exact (IDMap2 over Flat). Above that, `grown` makes an inverted file of
 float16 lists. Half of sqrt(lists) probes find .998 and more of the near-duplicates (measured from 100 thousand
-rows to 10 million); all of them make up for centroids gone stale until `retrain_wanted`.
+to 10 million rows); the other half makes up for centroids gone stale until `retrain_wanted`.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class IndexSettings:
     """How the vector index searches."""
 
     max_flat_floats: Annotated[int, Ge(1)] = 25_000_000  # rows x dimension; 100 thousand rows of 256: 3.6 ms
-    probes: Annotated[int, Ge(0)] = 0  # lists looked into per query; 0 takes sqrt(lists)
+    probes: Annotated[int, Ge(0)] = 0  # lists looked into per query; 0: sqrt(lists), at least 32
     threads: Annotated[int, Ge(1)] = 1  # of FAISS, per call
 
 
@@ -101,7 +101,7 @@ class VectorIndex:
         self._ids = IdSet(_ids_of(index))
         self._trained_rows, self._trained_imbalance = 0, 1.0
         if self._lists:
-            index.nprobe = min(settings.probes or math.isqrt(self._lists), self._lists)
+            index.nprobe = min(settings.probes or max(32, math.isqrt(self._lists)), self._lists)
 
     @property
     def _lists(self) -> int:
@@ -129,6 +129,8 @@ class VectorIndex:
         ids, rows = np.ascontiguousarray(ids, np.int64), self._rounded(vectors)
         if ids.shape != (len(rows),):
             raise ValueError(f"{ids.shape} ids for {len(rows)} vectors")
+        if (ids < 0).any():
+            raise ValueError("a negative id")  # FAISS says -1 for "none"
         with self._lock:
             self._ids.fresh(ids)
             self._engine().add_with_ids(rows, ids)
@@ -337,8 +339,10 @@ def _ids_of(index: Any) -> Ids:
     if not hasattr(index, "nlist"):
         return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
     lists = index.invlists
-    views = (faiss.rev_swig_ptr(lists.get_ids(n), lists.list_size(n)) for n in range(index.nlist))
-    return np.concatenate(list(views))
+    sizes = ((number, lists.list_size(number)) for number in range(index.nlist))
+    # FAISS shows an empty list as float64, which would round every id above 2**53.
+    views = [faiss.rev_swig_ptr(lists.get_ids(number), size) for number, size in sizes if size]
+    return np.concatenate([np.empty(0, np.int64), *views])
 
 
 def _sampled(fetch_all: Rows, count: int, size: int) -> NDArray[Any]:
@@ -366,14 +370,8 @@ def _inverted_file(sample: Vectors, lists: int) -> Any:
 
 
 def _kmeans(sample: Vectors, centroids: int) -> Vectors:
-    found = load_faiss().Kmeans(
-        sample.shape[1],
-        centroids,
-        niter=10,
-        spherical=True,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(sample),
-    )
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(sample)}
+    found = load_faiss().Kmeans(sample.shape[1], centroids, niter=10, spherical=True, **limits)
     found.train(sample)
     return np.asarray(found.centroids, np.float32)
 

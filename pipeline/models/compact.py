@@ -81,7 +81,8 @@ class CompactNet(nn.Module):
         features = self.blocks(features).float()
         # x * x * x instead of pow(): the features are ≥ 0 after the last ReLU and pow() is slow.
         cubes = (features * features * features).mean(dim=(2, 3))
-        return (cubes + 1e-6).pow(1.0 / GEM_POWER)
+        pooled: Tensor = (cubes + 1e-6).pow(1.0 / GEM_POWER)
+        return pooled
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed pixels; rows have unit length."""
@@ -94,14 +95,16 @@ class CompactNet(nn.Module):
 def folded(net: CompactNet) -> CompactNet:
     """Fold every batch norm of `net` into its convolution, in place, and return it in evaluation mode."""
     net.eval()
-    net.stem = fuse_conv_bn_eval(net.stem, net.stem_norm)  # type: ignore[type-var]
-    net.stem_norm = nn.Identity()
+    net.stem, net.stem_norm = _fused(net.stem, net.stem_norm), nn.Identity()
     for block in net.blocks:
         assert isinstance(block, ResidualBlock)
-        block.conv1 = fuse_conv_bn_eval(block.conv1, block.norm1)  # type: ignore[type-var]
-        block.conv2 = fuse_conv_bn_eval(block.conv2, block.norm2)  # type: ignore[type-var]
-        block.norm1, block.norm2 = nn.Identity(), nn.Identity()
+        block.conv1, block.norm1 = _fused(block.conv1, block.norm1), nn.Identity()
+        block.conv2, block.norm2 = _fused(block.conv2, block.norm2), nn.Identity()
         if isinstance(block.project, nn.Conv2d):
-            block.project = fuse_conv_bn_eval(block.project, block.project_norm)  # type: ignore[type-var]
-            block.project_norm = nn.Identity()
+            block.project, block.project_norm = _fused(block.project, block.project_norm), nn.Identity()
     return net
+
+
+def _fused(convolution: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(convolution, norm)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.training.data import build_pack
     from pipeline.training.train import TrainingSettings, run
 
+    # A polite kill ends the run as Ctrl-C does: workers stopped, checkpoint written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     torch.set_num_threads(options.threads)
     pack = options.out / "pack"
     if not (pack / "pixels.bin").exists():
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.entropy_weight is not None:
         settings = replace(settings, objective=replace(settings.objective, entropy_weight=options.entropy_weight))
     state = run(pack, options.out, settings)
-    print(f"{state.step} steps in {state.trained_seconds / 60:.0f} minutes; weights: {options.out}/snapshot.safetensors")
+    print(f"{state.step} steps in {state.trained_seconds / 60:.0f} minutes: {options.out}/snapshot.safetensors")
     return 0
 
 

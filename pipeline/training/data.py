@@ -139,8 +139,9 @@ def sampling_weights(pack: Pack, most_per_set: int) -> NDArray[np.float64]:
     """Weigh pictures so that no set counts for more than `most_per_set` pictures."""
     counts = np.bincount(pack.set_of, minlength=len(pack.sets)).astype(np.float64)
     per_set = np.minimum(counts, most_per_set) / np.maximum(counts, 1)
-    weights: NDArray[np.float64] = per_set[pack.set_of]
-    return weights / weights.sum()
+    weights = per_set[pack.set_of]
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def make_batch(
@@ -177,8 +178,8 @@ class BatchPlan:
 class BatchStream:
     """Run augmentation processes and hand out their batches.
 
-    When the workers fall behind (the machine is shared), a recent batch is handed out again with every picture
-    turned or mirrored the same way in all its views, rather than letting the training core wait.
+    When the workers fall behind (the machine is shared), a recent batch is handed out again, its strong views
+    mirrored or turned as a whole, rather than letting the training core wait.
     """
 
     def __init__(self, pack_folder: Path, plan: BatchPlan, seed: int, first: int, processes: int) -> None:
@@ -229,7 +230,7 @@ class BatchStream:
     def _again(self) -> Batch:
         # The oldest first: what was seen last is least worth seeing again.
         old = self._recent.pop(int(self._rng.integers(0, len(self._recent) // 2)))
-        return Batch(old.number, old.ids, *(_turned(views, self._rng) for views in (old.weak, old.strong)))
+        return Batch(old.number, old.ids, old.weak, _turned(old.strong, self._rng))
 
     def close(self) -> None:
         """Stop the workers."""
@@ -240,21 +241,34 @@ class BatchStream:
 
 
 def _turned(views: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Mirror the whole batch at random; copies of mirrored pictures are pictures again."""
-    return np.ascontiguousarray(views[:, :, ::-1]) if rng.random() < 0.5 else views
+    """Mirror or turn a whole batch `[n, s, s, 3]` at random, or leave it."""
+    draw = rng.random()
+    if draw < 0.4:
+        return views
+    if draw < 0.7:
+        return np.ascontiguousarray(views[:, :, ::-1])
+    return np.ascontiguousarray(np.rot90(views, int(rng.integers(1, 4)), axes=(1, 2)))
 
 
 def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, shared: tuple[Any, Any, Any, Event, Any]) -> None:
-    """Augment until told to stop, at the lowest priority."""
+    """Augment at low priority until told to stop or left alone."""
     following, side, severity, stop, sink = shared
-    os.nice(19)
+    # Where the first core is busy with other work, the training core's own helper must keep up.
+    os.setpriority(os.PRIO_PROCESS, 0, 19 if core == 0 else 11)
     cv2.setNumThreads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     pack = open_pack(pack_folder)
     weights = sampling_weights(pack, 1200)
-    while not stop.is_set():
+    parent = os.getppid()
+    while not stop.is_set() and os.getppid() == parent:
         with following.get_lock():
             number = following.value
             following.value += 1
-        sink.put(make_batch(pack, weights, number, seed, plan, side.value, severity.value))
+        batch = make_batch(pack, weights, number, seed, plan, side.value, severity.value)
+        while not stop.is_set() and os.getppid() == parent:
+            try:
+                sink.put(batch, timeout=5.0)
+                break
+            except queue.Full:
+                continue

@@ -5,12 +5,15 @@ All functions take and return uint8 RGB arrays `[h, w, 3]` and draw only from th
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+# uint8 throughout; the stubs of OpenCV do not promise a dtype.
+Pixels = NDArray[Any]
 
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -50,7 +53,7 @@ def text(image: Pixels, rng: Generator) -> Pixels:
         place = (int(rng.integers(-10, max(1, width // 2))), top + int(line * 26 * size))
         cv2.putText(canvas, words, place, font, size, hue, thick, cv2.LINE_AA)
     if rng.random() < 0.3:
-        return cv2.addWeighted(canvas, 0.5, image, 0.5, 0)  # type: ignore[return-value]
+        return cv2.addWeighted(canvas, 0.5, image, 0.5, 0)
     return canvas
 
 
@@ -67,7 +70,7 @@ def stickers(image: Pixels, donor: Pixels, rng: Generator) -> Pixels:
         elif kind == 1:
             cv2.rectangle(canvas, (x, y), (x + int(side * rng.uniform(0.5, 2)), y + side), _colour(rng), -1)
         elif kind == 2:
-            points = rng.integers(0, side + 1, (int(rng.integers(3, 8)), 2)) + (x, y)
+            points = rng.integers(0, side + 1, (int(rng.integers(3, 8)), 2)) + np.array([x, y])
             cv2.fillPoly(canvas, [points.astype(np.int32)], _colour(rng))
         elif kind == 3:
             cut = donor[: max(8, donor.shape[0] // 2), : max(8, donor.shape[1] // 2)]
@@ -125,7 +128,8 @@ def background(rng: Generator, height: int, width: int) -> Pixels:
         down = np.linspace(0, 1, height)[:, None, None]
         mix = across * rng.random() + down * rng.random()
         mix = mix / max(float(mix.max()), 1e-6)
-        return (first * (1 - mix) + second * mix).astype(np.uint8)
+        graded: Pixels = (first * (1 - mix) + second * mix).astype(np.uint8)
+        return graded
     coarse = rng.integers(0, 256, (int(rng.integers(2, 12)), int(rng.integers(2, 12)), 3)).astype(np.uint8)
     smooth: Pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return smooth
@@ -144,7 +148,7 @@ def picture_in_picture(image: Pixels, donor: Pixels, rng: Generator, least_scale
     top, left = int(rng.integers(0, height - inner_h + 1)), int(rng.integers(0, width - inner_w + 1))
     inner = cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_AREA)
     canvas[top : top + inner_h, left : left + inner_w] = inner
-    return canvas  # type: ignore[return-value]
+    return canvas
 
 
 def screenshot(image: Pixels, rng: Generator) -> Pixels:
@@ -164,7 +168,8 @@ def screenshot(image: Pixels, rng: Generator) -> Pixels:
     for line in range(int(rng.integers(0, 6))):
         y = full_h - bottom + 6 + line * 8
         if y < full_h - 2:
-            cv2.line(page, (6, y), (6 + int(full_w * rng.uniform(0.2, 0.85)), y), (ink, ink, ink), int(rng.integers(1, 4)))
+            end = (6 + int(full_w * rng.uniform(0.2, 0.85)), y)
+            cv2.line(page, (6, y), end, (ink, ink, ink), int(rng.integers(1, 4)))
     for spot in range(int(rng.integers(0, 5))):
         cv2.circle(page, (12 + spot * 22, full_h - max(3, bottom // 4)), 4, _colour(rng), -1)
     return page

@@ -23,7 +23,7 @@ from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
 
 # Small pictures first: what is learnt early does not need the detail, and steps cost half. All sides are multiples of
 # 32: at 80 pixels the odd feature maps cost as much as those of 96.
-SIDE_SCHEDULE = ((0.0, 64), (0.22, 96), (0.6, 128))
+SIDE_SCHEDULE = ((0.0, 64), (0.72, 96))
 LOG_EVERY_STEPS = 20
 
 
@@ -80,7 +80,7 @@ def momentum_at(step: int, progress: float) -> float:
 def start(settings: TrainingSettings) -> RunState:
     """Return a fresh run."""
     torch.manual_seed(settings.seed)
-    net = CompactNet(settings.shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = CompactNet(settings.shape).to(memory_format=torch.channels_last)
     average = deepcopy(net).eval().requires_grad_(False)
     decayed = [p for p in net.parameters() if p.ndim > 1]
     free = [p for p in net.parameters() if p.ndim <= 1]
@@ -118,6 +118,7 @@ def export_weights(net: CompactNet, path: Path) -> None:
     }
     partial = path.with_suffix(".tmp")
     save_file(tensors, partial, metadata={"shape": json.dumps(asdict(net.shape))})
+    partial.chmod(0o644)
     os.replace(partial, path)
 
 
@@ -190,8 +191,9 @@ def run(pack_folder: Path, out: Path, settings: TrainingSettings) -> RunState:
         try:
             loop(state, stream, unlabelled, settings, total, out, log)
         finally:
+            # Also when told to stop: nothing learnt is lost.
             stream.close()
-        save_checkpoint(state, out)
+            save_checkpoint(state, out)
         write_line(log, {"event": "end", "step": state.step, "seconds": round(state.trained_seconds, 1)})
     return state
 

@@ -79,8 +79,10 @@ CREATE TABLE files (
 -- One file at a time lies at a path; files in quarantine may share a home with each other and with a newcomer.
 CREATE UNIQUE INDEX files_home ON files (path) WHERE lies_at IS NULL;
 CREATE INDEX files_image ON files (image_id);
+CREATE INDEX files_inode ON files (inode);
 CREATE INDEX files_folder ON files (folder_id, verdict);
 CREATE INDEX files_verdict ON files (verdict);
+CREATE INDEX files_place ON files (lies_at) WHERE lies_at IS NOT NULL;
 CREATE INDEX files_away ON files (entry_id) WHERE entry_id IS NOT NULL;
 
 -- Keepers point at themselves, extras at their keeper. An image out of play has no row.
@@ -113,3 +115,5 @@ CREATE TABLE arrivals (
     reason TEXT NOT NULL DEFAULT '',
     seen_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX arrivals_failed ON arrivals (retry_ns) WHERE state = 'failed';
+CREATE INDEX arrivals_folder ON arrivals (folder_id);

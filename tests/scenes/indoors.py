@@ -175,10 +175,8 @@ def quilt(c: Canvas) -> None:
 
 def portrait(c: Canvas) -> None:
     """Compose a face from circles and planes."""
-    ground, skin = (
-        c.pick("#e8d8b8", "#27496d", "#c8553d", "#8aa29e"),
-        c.pick("#f2c9a0", "#b97a56", "#8d5a3b", "#f7ddc0"),
-    )
+    ground = c.pick("#e8d8b8", "#27496d", "#c8553d", "#8aa29e")
+    skin = c.pick("#f2c9a0", "#b97a56", "#8d5a3b", "#f7ddc0")
     dark, warm, cool = (
         "#1f1d2b",
         c.pick("#e4572e", "#f3a712", "#a23b72"),
@@ -281,36 +279,25 @@ def aquarium(c: Canvas) -> None:
         sway = x + 0.025 * np.sin(rise * 9 + x * 40) * rise
         c.stroke(list(zip(sway, 0.93 - rise * tall, strict=True)), green, 0.014)
     for _ in range(int(c.rng.integers(8, 13))):
-        x, y, size = c.between(0.1, 0.9), c.between(0.1, 0.78), c.between(0.04, 0.1)
-        to = float(c.rng.choice((-1, 1))) / c.aspect
-        first, second = (
-            c.pick("#ff7b25", "#f9d423", "#e84a5f", "#7c5cff"),
-            c.pick("#fff6e5", "#22223b", "#1b998b"),
-        )
-        c.polygon(
-            [
-                (x - to * size * 0.8, y),
-                (x - to * size * 1.7, y - size * 0.6),
-                (x - to * size * 1.7, y + size * 0.6),
-            ],
-            second,
-        )
-        c.polygon(
-            [
-                (x - to * size * 0.3, y - size * 0.5),
-                (x - to * size * 0.5, y - size),
-                (x + to * size * 0.4, y - size * 0.5),
-            ],
-            second,
-        )
-        c.oval(x, y, size * 1.15, size * 0.62, first)
-        for stripe in (-0.5, 0.0, 0.45):
-            c.oval(x + to * size * stripe, y, size * 0.09, size * 0.56 * (1 - stripe**2 * 0.5), second)
-        c.oval(x + to * size * 0.78, y - size * 0.1, size * 0.15, size * 0.15, "#ffffff")
-        c.oval(x + to * size * 0.82, y - size * 0.1, size * 0.07, size * 0.08, "#10101a")
+        _fish(c, c.between(0.1, 0.9), c.between(0.1, 0.78), c.between(0.04, 0.1))
     for _ in range(70):
         x, y, size = c.between(0, 1), c.between(0, 0.9), c.between(0.003, 0.014)
         c.oval(x, y, size, size, "#c9f1f2", 0, 360, 0.002)
+
+
+def _fish(c: Canvas, x: float, y: float, size: float) -> None:
+    to = size * float(c.rng.choice((-1, 1))) / c.aspect
+    body = c.pick("#ff7b25", "#f9d423", "#e84a5f", "#7c5cff")
+    fins = c.pick("#fff6e5", "#22223b", "#1b998b")
+    c.polygon([(x - to * 0.8, y), (x - to * 1.7, y - size * 0.6), (x - to * 1.7, y + size * 0.6)], fins)
+    c.polygon(
+        [(x - to * 0.3, y - size * 0.5), (x - to * 0.5, y - size), (x + to * 0.4, y - size * 0.5)], fins
+    )
+    c.oval(x, y, size * 1.15, size * 0.62, body)
+    for stripe in (-0.5, 0.0, 0.45):
+        c.oval(x + to * stripe, y, size * 0.09, size * 0.56 * (1 - stripe**2 * 0.5), fins)
+    c.oval(x + to * 0.78, y - size * 0.1, size * 0.15, size * 0.15, "#ffffff")
+    c.oval(x + to * 0.82, y - size * 0.1, size * 0.07, size * 0.08, "#10101a")
 
 
 def cubes(c: Canvas) -> None:

@@ -19,8 +19,8 @@ def mountains(c: Canvas) -> None:
         mask = c.below(line)
         c.lay(mask, mix(mix(low, top, 0.35), near, (step + 1) / 5.5))
         c.shade(c.noise(14, 4), 0.16 + 0.05 * step, mask)
-        rock = c.noise(22, 3) - 1.6 * (c.y - line)
-        c.lay(mask * np.clip((rock - 0.52) * 20, 0, 1) * (0.7 - 0.13 * step), "#fdf8f0")
+        snow = c.noise(16, 5) - 2.6 * (c.y - line)
+        c.lay(mask * np.clip((snow - 0.42) * 12, 0, 1) * (0.85 - 0.2 * step), "#fdf8f0")
     for x in np.sort(c.rng.uniform(-0.02, 1.02, 26)):
         tall, foot = c.between(0.12, 0.3), c.between(0.97, 1.08)
         for tier in range(5):
@@ -29,7 +29,7 @@ def mountains(c: Canvas) -> None:
             c.polygon(roof, mix(near, "#07120f", c.between(0.3, 0.7)))
             c.polygon(
                 [(x - wide, y + tall * 0.18), (x - wide * 0.4, y + tall * 0.18), roof[2]],
-                mix(near, "#dfe8e4", 0.4),
+                mix(near, "#dfe8e4", 0.2),
             )
 
 

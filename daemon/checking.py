@@ -1,0 +1,105 @@
+"""What `dedupd check` looks for: broken laws, lost files, damaged stores. It reads and reports, nothing else."""
+
+import os
+from collections.abc import Iterator
+
+from daemon.reading import Reader
+from pipeline.grouping import full_walk
+from pipeline.hashing import content_sha256
+from store.ledger import Ledger
+from store.records import REJECTS, CatalogFile, Level, VerdictKind
+
+_MOST = 1000  # problems listed
+
+
+def find_problems(reader: Reader, *, deep: bool) -> list[str]:
+    """Return what is wrong, in words; an empty list when all is well. `deep` reads every file again."""
+    found: list[str] = []
+    for problem in _all(reader, deep=deep):
+        found.append(problem)
+        if len(found) >= _MOST:
+            found.append("… and perhaps more")
+            break
+    return found
+
+
+def _all(reader: Reader, *, deep: bool) -> Iterator[str]:
+    yield from reader.catalog.integrity_problems()
+    yield from _unfinished(reader)
+    yield from _files(reader, deep=deep)
+    for level in Level:
+        yield from _standings(reader, level)
+    yield from _verdicts(reader)
+
+
+def _unfinished(reader: Reader) -> Iterator[str]:
+    for entry in Ledger(reader.catalog.database).unfinished():
+        yield f"action {entry.id} on {entry.source} is {entry.state}: the next scan or run finishes it"
+
+
+def _files(reader: Reader, *, deep: bool) -> Iterator[str]:
+    for folder in reader.catalog.folders():
+        if not os.path.isdir(folder.path):
+            yield f"folder {folder.path} is offline; its files were not looked at"
+            continue
+        for file in reader.catalog.files_in(folder.id):
+            problem = _file_problem(reader, file, deep=deep)
+            if problem:
+                yield problem
+
+
+def _file_problem(reader: Reader, file: CatalogFile, *, deep: bool) -> str:
+    place = file.lies_at or file.stat.path
+    try:
+        stat = os.lstat(place)
+    except OSError as error:
+        return f"{place}: {error.strerror}"
+    if stat.st_size != file.stat.size or (stat.st_mtime_ns != file.stat.mtime_ns):
+        return f"{place}: changed since it was judged"
+    if deep:
+        with open(place, "rb") as stream:
+            if content_sha256(stream.read()) != reader.catalog.image(file.image_id).sha256:
+                return f"{place}: its content is not what was judged, though size and time are the same"
+    return ""
+
+
+def _standings(reader: Reader, level: Level) -> Iterator[str]:
+    """Compare standings with the full walk, family by family: matches decide, not what was stored."""
+    rows = {int(image): int(keeper) for image, keeper in reader.catalog.standings(level)}
+    view = reader.knowledge.views[level]
+    for image_id, keeper_id in rows.items():
+        if keeper_id != image_id and rows.get(keeper_id) != keeper_id:
+            yield f"law 2: image {image_id} stands behind {keeper_id}, which is no keeper ({level})"
+        elif keeper_id != image_id and not view.matches(image_id, keeper_id):
+            yield f"law 2: image {image_id} does not match its keeper {keeper_id} ({level})"
+    keepers = [image_id for image_id, keeper_id in rows.items() if image_id == keeper_id]
+    for keeper_id in keepers:
+        for other in view.keepers_near(keeper_id):
+            both_protected = view.rank(keeper_id).protected and view.rank(other).protected
+            if keeper_id < other and not both_protected and view.matches(keeper_id, other):
+                yield f"law 3: keepers {keeper_id} and {other} match ({level})"
+    for family in _families(rows):
+        ranks = [view.rank(image_id) for image_id in family]
+        walked = full_walk(ranks, view.matches)
+        for image_id, keeper_id in walked.items():
+            if rows[image_id] != keeper_id and rows[image_id] in family:
+                yield f"law 4: image {image_id} stands behind {rows[image_id]}, the walk says {keeper_id} ({level})"
+
+
+def _families(rows: dict[int, int]) -> Iterator[list[int]]:
+    from pipeline.grouping import linked_groups
+
+    yield from (group for group in linked_groups(rows) if len(group) <= 200)
+
+
+def _verdicts(reader: Reader) -> Iterator[str]:
+    """Every file that left must have a keeper at home or be a reject; stored verdicts must be what is derived."""
+    for start in range(0, len(ids := reader.catalog.image_ids()), 500):
+        for file, _, verdict in reader.judge.verdicts(ids[start : start + 500]):
+            if file.verdict is not verdict.kind:
+                yield f"{file.stat.path}: stored as {file.verdict}, derived as {verdict.kind}"
+            if file.lies_at is not None and verdict.kind is VerdictKind.KEEP and not file.returned:
+                yield f"{file.stat.path}: it should stay, but lies at {file.lies_at}"
+            away = file.lies_at is not None and verdict.kind not in REJECTS and verdict.keeper is not None
+            if away and not os.path.lexists(verdict.keeper or ""):
+                yield f"{file.stat.path}: it lies in quarantine, and its keeper {verdict.keeper} is gone"

@@ -1,0 +1,35 @@
+"""`dedupd bench`: measurements on this machine; each prints a table and can write JSON."""
+
+import importlib
+import sys
+
+import click
+
+from store.errors import UsageError
+
+_BENCHES = {
+    "speed": ("bench.throughput", "images per second through the whole pipeline"),
+    "accuracy": ("bench.embedders", "copy detection: embedder, hashes, and the kinds of edits"),
+    "verifier": ("bench.verifier", "the second look: kinds of edits, look-alikes, cost"),
+    "quality": ("bench.quality", "the quality gate: good pictures rejected, bad ones passed"),
+    "scale": ("bench.scale", "indexes at growing sizes"),
+    "report": ("bench.report", "how fast the report opens with thousands of groups"),
+}
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    epilog="Example: dedupd bench speed",
+)
+@click.argument("name", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def command(name: str | None, arguments: tuple[str, ...]) -> None:
+    """Run one of the benches; its own options follow its name."""
+    if name in (None, "-h", "--help"):
+        click.echo("Usage: dedupd bench NAME [OPTIONS]\n\n" + "\n".join(f"  {k:9} {v[1]}" for k, v in _BENCHES.items()))
+        click.echo("\nExample: dedupd bench speed")
+        return
+    if name not in _BENCHES:
+        raise UsageError(f"no bench {name}", f"there are: {', '.join(_BENCHES)}")
+    sys.argv = [f"dedupd bench {name}", *arguments]
+    importlib.import_module(_BENCHES[name][0]).main()

@@ -1,0 +1,56 @@
+"""`dedupd check`: the catalog against the laws and against the disk."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daemon.options import config_option, json_option, state_option
+from daemon.terminal import emit, plural, say
+from store.errors import UsageError
+from store.text import printable
+
+
+@click.command(epilog="Example: dedupd check --json")
+@click.option("--deep", is_flag=True, help="Read every known file again and compare its content.")
+@click.option("--accept-vanished", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Tell the running service that what vanished from this hot folder is meant to be gone.")  # fmt: skip
+@config_option
+@state_option
+@json_option
+def command(
+    deep: bool, accept_vanished: Path | None, config: Path | None, state: Path | None, as_json: bool
+) -> None:
+    """Look for anything that is not as it should be; exit code 1 when something is found. Changes nothing."""
+    from daemon.checking import find_problems
+    from daemon.config import load_settings
+    from daemon.reading import reading
+    from daemon.state import StateFolder
+
+    folder = StateFolder(state)
+    if accept_vanished is not None:
+        answer = _accept(folder, accept_vanished)
+    else:
+        with reading(folder, load_settings(config)) as reader:
+            problems = find_problems(reader, deep=deep)
+            files = sum(reader.catalog.verdict_counts().values())
+        answer = {"schema": 1, "ok": not problems, "problems": problems, "files": files}
+    if as_json:
+        emit(answer)
+    else:
+        for problem in answer["problems"]:
+            say(f"! {printable(problem)}")
+        say("all is well" if answer["ok"] else f"{plural(len(answer['problems']), 'problem')} found")
+    if not answer["ok"]:
+        click.get_current_context().exit(1)
+
+
+def _accept(folder: Any, hot_folder: Path) -> dict[str, Any]:
+    from daemon.requests import ask
+    from daemon.state import is_locked
+
+    if not is_locked(folder):
+        raise UsageError("no service runs on this state folder", "without one, `dedupd scan` takes the folder as it is")
+    ask(folder, "accept-vanished", {"folder": os.path.realpath(hot_folder)}, 60.0)
+    return {"schema": 1, "ok": True, "problems": []}

@@ -1,0 +1,40 @@
+"""`dedupd reindex`: derived things, made again from the catalog."""
+
+import shutil
+import time
+from pathlib import Path
+
+import click
+
+from daemon.options import config_option, json_option, state_option
+from daemon.terminal import emit, plural, progress, say
+
+
+@click.command(epilog="Example: dedupd reindex --config dedupd.toml")
+@config_option
+@state_option
+@json_option
+def command(config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Make missing previews and embeddings, build the indexes anew, and judge everything again. Moves no file."""
+    from daemon.config import load_settings
+    from daemon.remaking import remake_previews
+    from daemon.session import Session
+    from daemon.state import StateFolder
+
+    started = time.monotonic()
+    with Session(StateFolder(state), load_settings(config)) as session:
+        shutil.rmtree(session.state.path / "vectors", ignore_errors=True)
+        with progress("previews", quiet=as_json) as advance:
+            made, lost = remake_previews(session, advance)
+        with progress("embeddings", quiet=as_json) as advance:
+            changed = session.flow.rejudge(session.clock_ns(), advance)
+        session.flow.snapshot()
+        vectors = session.catalog.count_embeddings(session.flow.knowledge.model_id)
+    answer = {"schema": 1, "previews_made": made, "previews_lost": lost, "vectors": vectors,
+              "verdicts_changed": len(changed), "seconds": round(time.monotonic() - started, 3)}  # fmt: skip
+    if as_json:
+        emit(answer)
+        return
+    say(f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made, {plural(len(changed), 'verdict')} changed")
+    if lost:
+        say(f"{plural(lost, 'preview')} could not be made: their files are offline or changed")

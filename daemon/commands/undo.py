@@ -1,0 +1,115 @@
+"""`dedupd undo`: take back what was moved or copied."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daemon.options import config_option, json_option, state_option
+from daemon.terminal import emit, plural, say, table, warn
+from store.errors import UsageError
+from store.text import printable
+
+_ANSWER_SECONDS = 3600.0
+
+
+@click.command(epilog="Examples: dedupd undo --last · dedupd undo --all · dedupd undo 17 18")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID…]")
+@click.option("--last", is_flag=True, help="Take back the newest batch of actions.")
+@click.option("--all", "everything", is_flag=True, help="Take back everything.")
+@click.option("--list", "list_only", is_flag=True, help="List what can be taken back, newest first.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; touch nothing.")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="Take back everything in this quarantine folder by its manifest, for when the catalog is lost.",
+)
+@config_option
+@state_option
+@json_option
+def command(
+    ids: tuple[int, ...], last: bool, everything: bool, list_only: bool, dry_run: bool, manifest: Path | None,
+    config: Path | None, state: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Bring moved files home, byte for byte, and remove copies. dedupd leaves such files alone from then on."""
+    if sum((bool(ids), last, everything, list_only, manifest is not None)) != 1:
+        raise UsageError("say what to undo", "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions")
+    if manifest is not None:
+        answer = _by_manifest(manifest)
+    elif list_only:
+        answer = _listed(state)
+    else:
+        answer = _take_back(ids, last, everything, dry_run, config, state)
+    if as_json:
+        emit(answer)
+    else:
+        _show(answer)
+    if answer.get("failed"):
+        click.get_current_context().exit(1)
+
+
+def _take_back(
+    ids: tuple[int, ...], last: bool, everything: bool, dry_run: bool, config: Path | None, state: Path | None
+) -> dict[str, Any]:
+    """Let the running service do it, or do it here when none runs."""
+    from daemon.state import StateFolder, is_locked
+
+    folder = StateFolder(state)
+    if not folder.catalog.exists():
+        raise UsageError(f"no catalog in {folder.path}", "pass the --state that scan or run used")
+    arguments = {"ids": list(ids), "last": last, "everything": everything, "dry_run": dry_run}
+    if is_locked(folder):
+        from daemon.requests import ask
+
+        return ask(folder, "undo", arguments, _ANSWER_SECONDS)
+    from daemon.config import load_settings
+    from daemon.session import Session
+    from daemon.undoing import take_back
+
+    with Session(folder, load_settings(config)) as session:
+        return take_back(session, ids=list(ids), last=last, everything=everything, dry_run=dry_run)
+
+
+def _by_manifest(quarantine: Path) -> dict[str, Any]:
+    from pipeline.actions import restore_from_manifest
+
+    if not quarantine.is_dir():
+        raise UsageError(f"no such folder: {quarantine}", "name the quarantine (the --output of the scan)")
+    outcomes = restore_from_manifest(str(quarantine.resolve()))
+    return {
+        "schema": 1,
+        "undone": sum(not outcome.error for outcome in outcomes),
+        "failed": sum(bool(outcome.error) for outcome in outcomes),
+        "actions": [{"id": o.entry_id, "source": o.source, "path": o.path, "error": o.error} for o in outcomes],
+    }
+
+
+def _listed(state: Path | None) -> dict[str, Any]:
+    from daemon.state import StateFolder
+    from store.catalog import Catalog
+    from store.ledger import EntryState, Ledger
+
+    catalog = Catalog(StateFolder(state).catalog, read_only=True)
+    try:
+        entries = Ledger(catalog.database).entries(state=EntryState.DONE)
+    finally:
+        catalog.close()
+    listed = [
+        {"id": e.id, "batch": e.batch, "verb": e.verb, "verdict": e.verdict, "source": e.source, "path": e.target, "error": ""}
+        for e in entries
+    ]
+    return {"schema": 1, "undone": 0, "failed": 0, "would_undo": len(listed), "actions": listed}
+
+
+def _show(answer: dict[str, Any]) -> None:
+    actions = answer["actions"]
+    if "would_undo" in answer:
+        rows = [(str(a["id"]), a.get("path") or a.get("from") or "", a.get("source") or a.get("to") or "") for a in actions]
+        if rows:
+            table(("action", "lies at", "came from"), rows, right=(0,))
+        say(f"{plural(len(rows), 'action')} can be taken back" if rows else "nothing to take back")
+        return
+    say(f"{plural(answer['undone'], 'action')} taken back" if actions else "nothing to take back")
+    for action in actions:
+        if action["error"]:
+            warn(f"action {action['id']}: {printable(action['source'])}: {action['error']}")

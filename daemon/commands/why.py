@@ -1,0 +1,133 @@
+"""`dedupd why FILE`: the verdict on a file, with everything that led to it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon.options import config_option, json_option, state_option
+from daemon.terminal import emit, say, table
+from store.errors import UsageError
+from store.text import printable
+
+if TYPE_CHECKING:
+    from daemon.config import Settings
+    from daemon.reading import Reader
+    from store.records import CatalogFile, ImageState, Verdict
+
+
+@click.command(epilog="Example: dedupd why ~/Pictures/IMG_0042.jpg")
+@click.argument("file", type=click.Path(path_type=Path))
+@config_option
+@state_option
+@json_option
+def command(file: Path, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Explain the verdict on FILE: scores, the match with its evidence, and why the keeper is the keeper."""
+    from daemon.config import load_settings
+    from daemon.reading import reading
+    from daemon.state import StateFolder
+
+    settings = load_settings(config)
+    with reading(StateFolder(state), settings) as reader:
+        found = _find(reader, file)
+        known, image, verdict = next(
+            row for row in reader.judge.verdicts([found.image_id]) if row[0].id == found.id
+        )
+        answer = _explain(reader, settings, known, image, verdict)
+    if as_json:
+        emit(answer)
+    else:
+        _show(answer)
+
+
+def _find(reader: "Reader", path: Path) -> "CatalogFile":
+    """Find a file by where it lies or lay, or by its content under another name."""
+    real = os.path.join(os.path.realpath(path.parent), path.name)
+    file = reader.catalog.file(real) or reader.catalog.file_lying_at(real)
+    if file is None and path.is_file():
+        from pipeline.hashing import content_sha256
+
+        image_id = reader.catalog.image_id(content_sha256(path.read_bytes()))
+        files = [] if image_id is None else reader.catalog.files_of([image_id]).get(image_id, [])
+        file = files[0] if files else None
+    if file is None:
+        hint = "scan its folder first" if path.exists() else "there is no such file"
+        raise UsageError(f"nothing is known about {path}", hint)
+    return file
+
+
+def _explain(
+    reader: "Reader", settings: "Settings", file: "CatalogFile", image: "ImageState", verdict: "Verdict"
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from pipeline.keeper import explain
+    from store.ledger import Ledger
+    from store.records import Level
+
+    seen = image.observation
+    answer: dict[str, Any] = {
+        "schema": 1,
+        "path": file.stat.path,
+        "verdict": verdict.kind,
+        "reason": verdict.reason,
+        "keeper": verdict.keeper,
+        "evidence": None if verdict.evidence is None else asdict(verdict.evidence),
+        "lies_at": file.lies_at or file.stat.path,
+        "sha256": image.sha256.hex(),
+        "scores": None if seen is None else asdict(seen.quality),
+        "picture": None if seen is None else {"width": seen.picture.width, "height": seen.picture.height,
+                                              "format": seen.picture.format, "bytes": image.byte_size},
+        "returned_by_a_person": file.returned,
+    }  # fmt: skip
+    rivals = []
+    for level in Level:
+        keeper_id = reader.knowledge.standings[level].keeper_of(image.id)
+        family = [] if keeper_id is None else [keeper_id, *reader.catalog.extras_of(level, keeper_id)]
+        rivals += [(level, other) for other in family if other != image.id][:20]
+    ours = (image, reader.catalog.files_of([image.id])[image.id])
+    answer["criteria"] = []
+    for level, other_id in rivals:
+        theirs = (reader.catalog.image(other_id), reader.catalog.files_of([other_id])[other_id])
+        is_keeper = reader.knowledge.standings[level].keeper_of(image.id) == image.id
+        rows = explain(ours, theirs, settings.keeper) if is_keeper else explain(theirs, ours, settings.keeper)
+        answer["criteria"].append(
+            {"level": level, "other": theirs[1][0].stat.path, "this_is_keeper": is_keeper, "rows": [asdict(r) for r in rows]}
+        )
+    answer["history"] = [
+        {"id": e.id, "verb": e.verb, "state": e.state, "from": e.source, "to": e.target}
+        for e in Ledger(reader.catalog.database).by_source(file.stat.path)
+    ]
+    return answer
+
+
+def _show(answer: dict[str, Any]) -> None:
+    say(f"{printable(answer['path'])}: {answer['verdict']}")
+    say(f"  {printable(answer['reason'])}")
+    if answer["lies_at"] != answer["path"]:
+        say(f"  lies at {printable(answer['lies_at'])}")
+    if answer["keeper"]:
+        say(f"  keeper: {printable(answer['keeper'])}")
+    if answer["evidence"]:
+        proof = answer["evidence"]
+        similarity = "–" if proof["similarity"] is None else f"{proof['similarity']:.3f}"
+        say(
+            f"  evidence: {proof['kind']}, pHash {proof['phash_distance']} bits, dHash {proof['dhash_distance']} bits, "
+            f"similarity {similarity}, {'confirmed on pixels' if proof['verified'] else 'not confirmed on pixels'}"
+        )
+    if answer["scores"]:
+        scores, picture = answer["scores"], answer["picture"]
+        say(
+            f"  {picture['format']} {picture['width']}×{picture['height']}, {picture['bytes']:,} bytes; "
+            f"sharpness {scores['sharpness']:.0f}, brightness {scores['brightness']:.0f}, "
+            f"contrast {scores['contrast']:.0f}, detail {scores['detail']:.3g} MP"
+        )
+    for rival in answer["criteria"]:
+        say()
+        say(f"  {rival['level']}: against {printable(rival['other'])}")
+        head = ("criterion", "this one" if rival["this_is_keeper"] else "the keeper",
+                "the other" if rival["this_is_keeper"] else "this one", "")  # fmt: skip
+        table(head, [(r["criterion"], r["keeper"], r["extra"], "◀ decides" if r["decides"] else "") for r in rival["rows"]])
+    for entry in answer["history"]:
+        say(f"  action {entry['id']}: {entry['verb']} to {printable(entry['to'])}, {entry['state']}")

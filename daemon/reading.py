@@ -1,0 +1,32 @@
+"""A reader's view of a state folder: works while the service runs and while it does not, and changes nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from daemon.config import Settings
+from daemon.state import StateFolder
+from pipeline.flow import open_knowledge
+from pipeline.knowledge import Knowledge
+from pipeline.verdicts import Judge
+from store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Catalog, indexes and judge for reading."""
+
+    catalog: Catalog
+    knowledge: Knowledge
+    judge: Judge
+
+
+@contextmanager
+def reading(state: StateFolder, settings: Settings) -> Iterator[Reader]:
+    """Open a state folder for reading. Raises CatalogError when there is none."""
+    catalog = Catalog(state.catalog, read_only=True)
+    try:
+        knowledge = open_knowledge(catalog, state.path, settings.flow)
+        yield Reader(catalog, knowledge, Judge(knowledge, settings.keeper))
+    finally:
+        catalog.close()

@@ -1,0 +1,85 @@
+"""One frozen Status: made by whoever holds the lock, read by everyone. Terminal and JSON render it.
+
+Kept in a small file in the state folder, so that `dedupd status` needs neither the catalog nor any heavy library and
+answers whether the service runs or not.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from daemon.state import StateFolder, is_locked
+
+State = Literal["starting", "scanning", "ok", "degraded", "paused", "stopped"]
+VERDICTS = ("keep", "blur", "dark", "bright", "corrupt", "duplicate", "similar")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """One hot folder."""
+
+    path: str
+    state: str
+    files: int
+    reason: str = ""
+    action: str = "report"
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """The vector index."""
+
+    model: str = ""
+    vectors: int = 0
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything `dedupd status` shows."""
+
+    state: State
+    pid: int | None
+    updated_ns: int
+    reasons: Sequence[str] = ()
+    folders: Sequence[FolderStatus] = ()
+    files: int = 0
+    images: int = 0
+    groups: int = 0
+    queue: int = 0
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    images_per_second: float = 0.0
+    index: IndexStatus = IndexStatus()
+    last_error: str = ""
+    report: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of the command line's contract."""
+        facts = asdict(self)
+        facts["verdicts"] = {kind: self.verdicts.get(kind, 0) for kind in VERDICTS}
+        return {"schema": 1, **facts}
+
+
+def write_status(state: StateFolder, status: Status) -> None:
+    """Replace the status file in one step. It is a hint for people and needs no fsync."""
+    temporary = state.status.with_suffix(".part")
+    temporary.write_text(json.dumps(status.as_json()), "ascii")
+    os.replace(temporary, state.status)
+
+
+def read_status(state: StateFolder) -> Status:
+    """Read the last status; "stopped" when nobody holds the lock, whatever was written before."""
+    try:
+        facts = json.loads(state.status.read_text("ascii"))
+        facts.pop("schema")
+        folders = tuple(FolderStatus(**folder) for folder in facts.pop("folders"))
+        status = Status(folders=folders, index=IndexStatus(**facts.pop("index")), **facts)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        status = Status("stopped", None, 0)
+    if is_locked(state):
+        return status if status.state != "stopped" else replace(status, state="starting")
+    reasons = ("it ended without saying so",) if status.state not in ("stopped",) else ()
+    return replace(status, state="stopped", pid=None, queue=status.queue, images_per_second=0.0, reasons=reasons)

@@ -1,0 +1,478 @@
+"""Real files, real events, real threads: the situations in which a watcher can go blind, also by polling.
+
+The service below does what the real one does: it collects hints and scans a folder when it is asked to.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import daemon.watcher as watcher_module
+from daemon.polling import inotify_limit
+from daemon.walking import walk
+from daemon.watcher import Mode, Watcher
+
+if sys.platform == "linux":
+    from watchdog.observers.inotify_c import InotifyEvent
+
+DEADLINE_SECONDS = 8.0
+
+
+class Service:
+    """Collects what a watcher says."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+        self.hints: list[str] = []
+        self.rescans: list[str] = []
+        self.scanned: set[str] = set()
+        self.now = 0.0
+        self.watcher = Watcher(self.hints.append, self._scan)
+
+    def watch(self, root: Path) -> None:
+        self.watcher.watch(str(root), self.mode, poll_seconds=0.05)
+        if self.mode == "polling" and root.is_dir():  # its first walk ends with a rescan
+            self.until(lambda: bool(self.rescans))
+        self.forget()
+
+    def forget(self) -> None:
+        self.hints.clear()
+        self.rescans.clear()
+        self.scanned.clear()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Loop like the service until something is so. Its clock runs fast: pauses are soon over."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, (self.hints, self.rescans, self.watcher.problems())
+            self.now += 10.0
+            self.watcher.check(self.now)
+            time.sleep(0.01)
+
+    def until_hinted(self, *paths: Path) -> None:
+        wanted = {str(path) for path in paths}
+        self.until(lambda: wanted <= set(self.hints))
+
+    def until_known(self, *paths: Path) -> None:
+        """Wait until paths are known either way: by a hint or by a scan that was asked for."""
+        wanted = {str(path) for path in paths}
+        self.until(lambda: wanted <= {*self.hints, *self.scanned})
+
+    def _scan(self, root: str, reason: str) -> None:
+        self.rescans.append(reason)
+        self.scanned |= {stat.path for stat in walk(root)}
+
+
+@pytest.fixture(params=["native", "polling"])
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    service = Service(request.param)
+    yield service
+    service.watcher.close()
+
+
+@pytest.fixture
+def native() -> Iterator[Service]:
+    service = Service("native")
+    yield service
+    service.watcher.close()
+
+
+@pytest.fixture
+def hot(tmp_path: Path) -> Path:
+    folder = tmp_path / "hot"
+    folder.mkdir()
+    return folder
+
+
+def put(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_is_written(service: Service, hot: Path) -> None:
+    service.watch(hot)
+    service.until_hinted(put(hot / "a.jpg"))
+
+
+def test_a_file_is_renamed_in_from_outside(service: Service, hot: Path, tmp_path: Path) -> None:
+    outside = put(tmp_path / "a.jpg")
+    service.watch(hot)
+    service.until_hinted(outside.rename(hot / "a.jpg"))
+
+
+def test_a_file_is_linked_in(service: Service, hot: Path, tmp_path: Path) -> None:
+    service.watch(hot)
+    os.link(put(tmp_path / "a.jpg"), hot / "a.jpg")
+    service.until_hinted(hot / "a.jpg")
+
+
+def test_a_folder_is_moved_in(service: Service, hot: Path, tmp_path: Path) -> None:
+    names = ["a.jpg", "b/c.jpg", "b/d/e.jpg"]
+    for name in names:
+        put(tmp_path / "card" / name)
+    service.watch(hot)
+    (tmp_path / "card").rename(hot / "card")
+    service.until_hinted(*(hot / "card" / name for name in names))
+    service.forget()
+    service.until_hinted(put(hot / "card/b/d/later.jpg"))
+
+
+def test_a_download_gets_its_final_name(service: Service, hot: Path) -> None:
+    service.watch(hot)
+    part = put(hot / "a.jpg.part")
+    service.until_hinted(part.rename(hot / "a.jpg"))
+
+
+def test_a_file_is_changed(service: Service, hot: Path) -> None:
+    path = put(hot / "a.jpg")
+    service.watch(hot)
+    path.write_bytes(b"longer")
+    service.until_hinted(path)
+
+
+def test_a_file_becomes_readable(service: Service, hot: Path) -> None:
+    path = put(hot / "a.jpg")
+    path.chmod(0)
+    service.watch(hot)
+    path.chmod(0o644)
+    service.until_hinted(path)
+
+
+def test_names_that_are_no_utf8(service: Service, hot: Path) -> None:
+    service.watch(hot)
+    raw = os.fsencode(hot) + b"/\xff\xfe.jpg"
+    try:
+        os.close(os.open(raw, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    service.until(lambda: raw in {os.fsencode(path) for path in service.hints})
+
+
+def test_deep_trees_made_fast_are_seen_whole(service: Service, hot: Path) -> None:
+    service.watch(hot)
+    paths = [put(hot / f"{n % 7}/{n % 11}/{n % 13}/{n}.jpg") for n in range(500)]
+    service.until_known(*paths)
+
+
+def test_a_copied_tree_is_seen_whole(service: Service, hot: Path, tmp_path: Path) -> None:
+    names = [f"{n % 5}/{n % 3}/{n}.jpg" for n in range(200)]
+    for name in names:
+        put(tmp_path / "card" / name)
+    service.watch(hot)
+    shutil.copytree(tmp_path / "card", hot / "card")
+    service.until_known(*(hot / "card" / name for name in names))
+
+
+def test_a_storm_on_one_path_is_few_hints(service: Service, hot: Path) -> None:
+    busy = threading.Event()
+    service.watcher.close()
+
+    def take_slowly(path: str) -> None:
+        busy.wait()
+        service.hints.append(path)
+
+    service.watcher = Watcher(take_slowly, service._scan)
+    service.watch(hot)
+    for number in range(300):
+        put(hot / "a.jpg", b"x" * number)
+    put(hot / "b.jpg")
+    busy.set()
+    service.until_hinted(hot / "a.jpg", hot / "b.jpg")
+    assert len(service.hints) < 20
+
+
+def test_more_hints_than_there_is_room_for_become_a_scan(service: Service, hot: Path) -> None:
+    service.watcher.close()
+    service.watcher = Watcher(lambda _: time.sleep(0.05), service._scan, max_pending=5)
+    service.watch(hot)
+    paths = [put(hot / f"{number}.jpg") for number in range(50)]
+    service.until_known(*paths)
+    assert "too many hints at once" in service.rescans
+
+
+def test_reading_gives_no_hints(native: Service, hot: Path) -> None:
+    path = put(hot / "a.jpg")
+    native.watch(hot)
+    for _ in range(10):
+        path.read_bytes()
+    native.until_hinted(put(hot / "b.jpg"))
+    assert str(path) not in native.hints
+
+
+def test_not_recursive(service: Service, hot: Path) -> None:
+    service.watcher.watch(str(hot), service.mode, recursive=False, poll_seconds=0.05)
+    service.until(lambda: service.mode == "native" or bool(service.rescans))
+    service.forget()
+    deep = put(hot / "deep/b.jpg")
+    service.until_hinted(put(hot / "a.jpg"))
+    assert str(deep) not in service.hints
+
+
+def test_a_file_is_deleted(service: Service, hot: Path) -> None:
+    path = put(hot / "a.jpg")
+    service.watch(hot)
+    path.unlink()
+    service.until_hinted(path)
+
+
+def test_a_file_is_renamed_inside(service: Service, hot: Path) -> None:
+    path = put(hot / "a.jpg")
+    service.watch(hot)
+    service.until_hinted(path, path.rename(hot / "b.jpg"))
+
+
+def test_a_folder_is_renamed_inside(service: Service, hot: Path) -> None:
+    put(hot / "old/a.jpg")
+    service.watch(hot)
+    (hot / "old").rename(hot / "new")
+    service.until_hinted(hot / "old/a.jpg", hot / "new/a.jpg")
+    service.forget()
+    service.until_hinted(put(hot / "new/b.jpg"))
+
+
+def test_a_folder_is_moved_out(service: Service, hot: Path, tmp_path: Path) -> None:
+    paths = [put(hot / f"old/{number}.jpg") for number in range(30)]
+    service.watch(hot)
+    (hot / "old").rename(tmp_path / "old")
+    service.until(lambda: bool(service.rescans) or {str(path) for path in paths} <= set(service.hints))
+
+
+def test_a_linked_root_is_watched_by_its_real_path(service: Service, hot: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(hot)
+    service.watch((tmp_path / "link").resolve())
+    put(tmp_path / "link/a.jpg")
+    service.until_hinted(hot / "a.jpg")
+
+
+def test_a_missing_root_is_watched_once_it_is_there(service: Service, tmp_path: Path) -> None:
+    root = tmp_path / "later"
+    service.watch(root)
+    service.watcher.check(0.0)
+    assert service.rescans == []
+    first = put(root / "a.jpg")
+    service.until_known(first)
+    assert service.rescans
+    service.until_hinted(put(root / "b.jpg"))
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed away", "replaced"])
+def test_a_root_made_anew_is_watched_again(service: Service, hot: Path, tmp_path: Path, how: str) -> None:
+    put(hot / "a.jpg")
+    service.watch(hot)
+    if how == "removed":
+        shutil.rmtree(hot)
+        service.until(lambda: not hot.exists())
+        hot.mkdir()
+    else:
+        if how == "replaced":
+            put(tmp_path / "other/c.jpg")
+        hot.rename(tmp_path / "gone")
+        (tmp_path / "other").rename(hot) if how == "replaced" else hot.mkdir()
+    put(hot / "b.jpg")
+    service.until_known(hot / "b.jpg")
+    service.forget()
+    time.sleep(0.1)  # a polled root: the first walk of the new one is over
+    service.until_known(put(hot / "d.jpg"))
+    service.forget()
+    service.until_hinted(put(hot / "e.jpg"))
+
+
+def test_one_root_does_not_disturb_another(service: Service, hot: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    service.watch(hot)
+    service.watch(other)
+    shutil.rmtree(other)
+    service.until_hinted(put(hot / "a.jpg"))
+    service.watcher.unwatch(str(other))
+    service.watcher.unwatch("/never/watched")
+    service.until_hinted(put(hot / "b.jpg"))
+
+
+def test_a_hint_that_raises_is_made_up_for(
+    service: Service, hot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def refuse(path: str) -> None:
+        if path.endswith("bad.jpg"):
+            raise RuntimeError(path)
+        service.hints.append(path)
+
+    service.watcher.close()
+    service.watcher = Watcher(refuse, service._scan)
+    service.watch(hot)
+    service.until_known(put(hot / "bad.jpg"))
+    assert service.rescans == ["hints were lost"]
+    service.until_known(put(hot / "good.jpg"))
+
+
+def test_nothing_is_left_behind(hot: Path) -> None:
+    for number in range(20):
+        (hot / f"{number}/deep").mkdir(parents=True)
+    threads, descriptors = threading.active_count(), len(os.listdir("/dev/fd"))  # noqa: PTH208  counted only
+    for mode in ("native", "polling"):
+        service = Service(mode)
+        service.watch(hot)
+        for number in range(3):
+            service.watch(hot)
+            put(hot / f"{number}.jpg")
+        service.watcher.close()
+        service.watcher.close()
+    assert threading.active_count() == threads
+    assert len(os.listdir("/dev/fd")) == descriptors  # noqa: PTH208
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let the thread that reads events stand still until this is set."""
+    if sys.platform != "linux":
+        pytest.skip("inotify is Linux")
+    go_on, handle = threading.Event(), watcher_module._Inotify.handle_event
+
+    def stall(self: watcher_module._Inotify, event: InotifyEvent) -> None:
+        go_on.wait()
+        handle(self, event)
+
+    monkeypatch.setattr(watcher_module._Inotify, "handle_event", stall)
+    yield go_on
+    go_on.set()
+
+
+def test_a_queue_overflow_becomes_a_scan(native: Service, hot: Path, stalled: threading.Event) -> None:
+    native.watch(hot)
+    paths = [put(hot / f"{number}.jpg") for number in range(500)]
+    for number in range(inotify_limit("max_queued_events")):  # alternating, or the kernel merges them
+        paths[number % 2].chmod(0o600 + number % 3)
+    last = put(hot / "last.jpg")
+    stalled.set()
+    native.until_known(last, *paths)
+    assert native.rescans[0] == "events were lost: too many at once"
+    (problem,) = native.watcher.problems()
+    assert "sudo sysctl -w fs.inotify.max_queued_events=" in problem
+    native.until_hinted(put(hot / "after.jpg"))
+    native.now += 1000
+    native.watcher.check(native.now)
+    assert native.watcher.problems() == []
+
+
+def test_a_dead_reader_is_replaced(native: Service, hot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        pytest.skip("inotify is Linux")
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(watcher_module._Inotify, "handle_event", lambda _, event: event.nonsense)
+        native.watch(hot)
+        lost = put(hot / "lost.jpg")
+        time.sleep(0.1)
+    native.until_known(lost)
+    assert native.rescans == ["watching had stopped"]
+    native.until_hinted(put(hot / "b.jpg"))
+
+
+def apart(case: Callable[[Path], None], hot: Path, *wrapper: str) -> None:
+    """Run a case in a process of its own, in the namespaces or as the user that the wrapper makes."""
+    code = f"import pathlib, sys, {__name__} as here; here.{case.__name__}(pathlib.Path(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    if wrapper and subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
+        pytest.skip(f"{wrapper[0]} is not allowed here")
+    arguments = [*wrapper, sys.executable, "-c", code, str(hot)]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def set_limit(name: str, most: int) -> None:
+    Path(f"/proc/sys/user/max_inotify_{name}").write_text(str(most))  # of this user namespace only
+
+
+def watches_too_few(hot: Path) -> None:
+    set_limit("watches", 20)
+    paths = [hot / f"{number}/a.jpg" for number in range(60)]
+    for path in paths:
+        path.parent.mkdir()
+    service = Service("native")
+    service.watch(hot)
+    (problem,) = service.watcher.problems()
+    assert "sudo sysctl -w fs.inotify.max_user_watches=" in problem
+    service.until_known(*map(put, paths))
+    set_limit("watches", 1_000)
+    service.now += 600
+    service.until(lambda: service.watcher.problems() == [])
+    service.forget()
+    service.until_hinted(*(put(path.with_name("b.jpg")) for path in paths))
+    service.watcher.close()
+
+
+def watches_run_out(hot: Path) -> None:
+    set_limit("watches", 20)
+    service = Service("native")
+    service.watch(hot)
+    service.until_known(*(put(hot / f"{number}/a.jpg") for number in range(60)))
+    assert len(service.watcher.problems()) == 1
+    service.until_known(*(put(hot / f"{number}/b.jpg") for number in range(60)))
+    service.watcher.close()
+
+
+def instances_run_out(hot: Path) -> None:
+    set_limit("instances", 0)
+    service = Service("native")
+    service.watch(hot)
+    (problem,) = service.watcher.problems()
+    assert "sudo sysctl -w fs.inotify.max_user_instances=" in problem
+    service.until_known(put(hot / "a.jpg"))
+    service.watcher.close()
+
+
+def mounted_over(hot: Path) -> None:
+    service = Service("native")
+    service.watch(hot)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", hot], check=True)
+    service.until_known(put(hot / "a.jpg"))
+    service.forget()
+    service.until_hinted(put(hot / "b.jpg"))
+    subprocess.run(["umount", "--lazy", hot], check=True)
+    service.until_known(put(hot / "c.jpg"))
+    service.forget()
+    service.until_hinted(put(hot / "d.jpg"))
+    service.watcher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify and namespaces are Linux")
+@pytest.mark.parametrize("case", [watches_too_few, watches_run_out, instances_run_out, mounted_over])
+def test_limits_and_mounts(case: Callable[[Path], None], hot: Path) -> None:
+    apart(case, hot, *NAMESPACES)
+
+
+def folders_become_readable(hot: Path) -> None:
+    if os.geteuid() == 0:  # whom permissions do not stop
+        os.setgid(65534)
+        os.setuid(65534)
+    for name in ("shut", "also shut"):
+        (hot / name).mkdir(mode=0)
+    service = Service("native")
+    service.watch(hot)
+    service.watcher.check(1.0)
+    assert service.rescans == []
+    for name in ("shut", "also shut"):
+        (hot / name).chmod(0o755)
+    service.until(lambda: service.rescans == ["folders can be read again"])
+    service.until_hinted(put(hot / "shut/a.jpg"), put(hot / "also shut/b.jpg"))
+    service.watcher.close()
+
+
+def test_folders_become_readable() -> None:
+    with tempfile.TemporaryDirectory() as shared:  # the folders of `tmp_path` are closed to others
+        Path(shared).chmod(0o777)
+        apart(folders_become_readable, Path(shared))
