@@ -32,7 +32,7 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@touch $@
 
 demo: $(VENV)/.installed ## draw an album, run the real daemon on it, show what it decided
-	@$(BIN)/python -m daemon.demo
+	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/.installed-dev lint ## lint, types, import rule and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

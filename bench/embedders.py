@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.copies import KINDS
-from bench.gallery import Gallery, build_gallery, load_gallery, save_gallery, unpacked
+from bench.gallery import Gallery, build_gallery, load_gallery, preview, read_rgb, save_gallery, unpacked
 
 Scores = NDArray[np.float32]
 Describe = Callable[[Sequence[bytes]], NDArray[np.float32]]
@@ -113,11 +113,17 @@ def describe_pdq(previews: Sequence[bytes]) -> NDArray[np.float32]:
 HASHES: dict[str, Describe] = {"phash": describe_phash, "dhash": describe_dhash, "pdq": describe_pdq}
 
 
-def judge(gallery: Gallery, describe: Describe) -> dict[str, Any]:
-    """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers."""
+def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers.
+
+    `clear` are the overall figures without the pairs inside the sources named in `bursts`, which repeat scenes.
+    """
     originals, copies = describe(gallery.originals), describe(gallery.copies)
     scores = copies @ originals.T
+    repeated = np.isin(gallery.source, [gallery.sources.index(name) for name in bursts])
+    unclear = gallery.silent | (np.equal.outer(gallery.source, gallery.source) & repeated[:, None])
     result: dict[str, Any] = {"all": _plain(measure(scores, gallery.own, gallery.silent)), "kinds": {}, "sources": {}}
+    result["clear"] = _plain(measure(scores, gallery.own, unclear))
     for number, kind in enumerate(KINDS):
         rows = gallery.kind == number
         if rows.any():
@@ -147,21 +153,70 @@ def trade_off(right: Scores, apart: Scores) -> list[dict[str, float]]:
     return rows
 
 
+def judge_families(truth: Path, describe: Describe) -> dict[str, dict[str, float]]:
+    """Compare pictures of one family and of different families, for every group of a truth file.
+
+    The file maps a group to families, each a list of paths beside it; files that OpenCV cannot read are left out.
+    """
+    result = {}
+    for group, families in json.loads(truth.read_text(encoding="utf-8")).items():
+        previews, family = [], []
+        for number, names in enumerate(families):
+            for name in names:
+                image = read_rgb(truth.parent / name)
+                if image is not None:
+                    previews.append(preview(image))
+                    family.append(number)
+        vectors = describe(previews)
+        scores = vectors @ vectors.T
+        same = np.equal.outer(family, family)
+        inside = scores[np.triu(same, 1)]
+        between = scores[np.triu(~same, 1)]
+        result[group] = {
+            "pairs": float(len(inside)),
+            "least_inside": float(inside.min()),
+            "most_between": float(between.max()),
+            "found_before_the_first_wrong": float((inside > between.max()).mean()),
+        }
+    return result
+
+
 def _plain(figures: Figures) -> dict[str, float]:
     return {name: round(float(getattr(figures, name)), 4) for name in Figures.__slots__}
+
+
+def judge_all(
+    methods: dict[str, Describe], gallery: Gallery, truth: Path | None, bursts: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Judge every method on the same gallery and, if there is one, on the truth file."""
+    results: dict[str, dict[str, Any]] = {}
+    for name, describe in methods.items():
+        started = time.perf_counter()
+        results[name] = judge(gallery, describe, bursts)
+        if truth is not None:
+            results[name]["families"] = judge_families(truth, describe)
+        results[name]["seconds"] = round(time.perf_counter() - started, 1)
+    return results
 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
     """Print one column per method: micro-AP and recall at 99 % and 99.9 % precision overall, then AP per kind."""
     names = list(results)
     print(f"{'':18s}" + "".join(f"{name[:16]:>18s}" for name in names))
-    for label, key in (("micro-AP", "micro_ap"), ("recall @P99", "recall_99"), ("recall @P99.9", "recall_999")):
-        print(f"{label:18s}" + "".join(f"{results[name]['all'][key]:18.3f}" for name in names))
+    for pairs in ("all", "clear"):
+        for label, key in (("micro-AP", "micro_ap"), ("recall @P99", "recall_99"), ("recall @P99.9", "recall_999")):
+            line = "".join(f"{results[name][pairs][key]:18.3f}" for name in names)
+            print(f"{label + ('' if pairs == 'all' else ' clear'):20s}{line}")
     for group in ("kinds", "sources"):
         print(f"-- micro-AP / recall @P99, {group}")
         for label in results[names[0]][group]:
             cells = [results[name][group][label] for name in names]
             print(f"{label:18s}" + "".join(f"{c['micro_ap']:11.3f} {c['recall_99']:6.3f}" for c in cells))
+    for group in results[names[0]].get("families", {}):
+        facts = [results[name]["families"][group] for name in names]
+        print(f"-- {group}, {facts[0]['pairs']:.0f} true pairs: lowest inside, highest between, share in order")
+        keys = ("least_inside", "most_between", "found_before_the_first_wrong")
+        print(" " * 18 + "".join("".join(f"{f[key]:6.2f}" for key in keys) for f in facts))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -175,6 +230,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--gallery", type=Path, help="file to keep the gallery in, or to read it from")
+    made.add_argument("--bursts", nargs="*", default=[], help="sources that repeat scenes (figures `clear`)")
+    made.add_argument("--truth", type=Path, help="truth.json of families of real copies")
     made.add_argument("--json", type=Path, default=Path("bench/results/embedders.json"))
     return made
 
@@ -189,15 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.gallery:
             save_gallery(gallery, options.gallery)
     print(f"{len(gallery.originals)} originals of {len(gallery.sources)} sources, {len(gallery.copies)} copies")
-    results: dict[str, dict[str, Any]] = {}
+    methods: dict[str, Describe] = {}
     for entry in options.embedder or ["dedupd-compact-1"]:
         model, _, weights = entry.partition("=")
         describe, model_id = describe_with_embedder(weights, model, options.threads)
-        started = time.perf_counter()
-        results[model_id] = judge(gallery, describe)
-        results[model_id]["seconds"] = round(time.perf_counter() - started, 1)
-    for name in options.hashes:
-        results[name] = judge(gallery, HASHES[name])
+        methods[model_id] = describe
+    methods |= {name: HASHES[name] for name in options.hashes}
+    results = judge_all(methods, gallery, options.truth, options.bursts)
     print_table(results)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     facts = {"seed": options.seed, "originals": len(gallery.originals), "copies": len(gallery.copies)}

@@ -93,5 +93,3 @@ def _state(folders: Sequence[FolderStatus], reasons: Sequence[str], queue: int) 
     if "offline" in states or "degraded" in states or any(reasons):
         return "degraded"
     return "scanning" if "scanning" in states or queue else "ok"
-
-

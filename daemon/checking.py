@@ -65,7 +65,7 @@ def _file_problem(reader: Reader, file: CatalogFile, *, deep: bool) -> str:
 
 def _standings(reader: Reader, level: Level) -> Iterator[str]:
     """Compare standings with the full walk, family by family: matches decide, not what was stored."""
-    rows = {int(image): int(keeper) for image, keeper in reader.catalog.standings(level)}
+    rows = {int(image): int(keeper) for image, keeper in reader.catalog.relations.standings(level)}
     view = reader.knowledge.views[level]
     for image_id, keeper_id in rows.items():
         if keeper_id != image_id and rows.get(keeper_id) != keeper_id:

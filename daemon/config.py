@@ -93,7 +93,9 @@ def load_settings(path: Path | None) -> Settings:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ConfigError(f"no configuration file {path}", "`dedupd config --example` prints one to start from") from error
+        raise ConfigError(
+            f"no configuration file {path}", "`dedupd config --example` prints one to start from"
+        ) from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder, not a configuration file", "name the TOML file itself") from error
     except PermissionError as error:
@@ -114,7 +116,8 @@ def parse_settings(data: Mapping[str, Any], source: str) -> Settings:
         first = error.errors()[0]
         place = _place(first["loc"])
         raise ConfigError(
-            f"{source}: {place} = {first['input']!r}: {_in_words(first['msg'])}", "configs/default.toml explains every key"
+            f"{source}: {place} = {first['input']!r}: {_in_words(first['msg'])}",
+            "configs/default.toml explains every key",
         ) from error
 
 

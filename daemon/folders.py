@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat as stat_mode
-import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -40,7 +39,6 @@ __all__ = [
     "is_candidate",
     "is_picture_name",
     "look",
-    "new_folder_id",
     "read_marker",
     "scan_changes",
     "unchanged",
@@ -88,7 +86,7 @@ class RootIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RootCheck:
-    """Whether a root can be trusted; `identity` and `marker_id` as found, None where nothing was."""
+    """Whether a root can be trusted, why not, and what was found there (None: nothing)."""
 
     state: FolderState
     reason: str
@@ -112,11 +110,6 @@ def identify(root: str) -> RootIdentity:
     if not stat_mode.S_ISDIR(found.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
     return RootIdentity(found.st_dev, found.st_ino)
-
-
-def new_folder_id() -> str:
-    """Make an identifier for a folder that has none."""
-    return uuid.uuid4().hex
 
 
 def read_marker(root: str) -> str | None:
@@ -180,7 +173,7 @@ def check_root(root: str, known: RootIdentity | None, marker_id: str | None) -> 
     if known is None or found == known or (marker_id is not None and marker == marker_id):
         return RootCheck(FolderState.OK, "", found, marker)
     if found.device == known.device or (marker_id is None and found.inode == known.inode):
-        return RootCheck(FolderState.OK, "the folder was made anew", found, marker)
+        return RootCheck(FolderState.OK, "", found, marker)
     reason = f"another disk, or none, is mounted here and the marker {MARKER_NAME} is missing"
     return RootCheck(FolderState.OFFLINE, reason, found, marker)
 

@@ -104,9 +104,7 @@ class PollingWatch:
         self._poll_seconds = poll_seconds
         self._on_path, self._on_rescan = on_path, on_rescan
         self._identity: RootIdentity | None = None
-        self._seen: dict[
-            str, int
-        ] = {}  # path -> fingerprint of its stat; whole stats would take thrice the memory
+        self._seen: dict[str, int] = {}  # path -> fingerprint of its stat: a third of the memory of stats
         self._busy_since: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dedupd-polling", daemon=True)
@@ -143,15 +141,19 @@ class PollingWatch:
         unseen = [problem.path for problem in problems]
         if self._root in unseen or self._stopped.is_set():
             return
-        before, same = self._seen, identity == self._identity
-        vanished = list(before.keys() - now_seen.keys())
-        kept = [path for path in vanished if is_below(path, unseen)] if unseen and same else []
-        vanished = [path for path in vanished if path not in kept] if kept else vanished
-        self._identity, self._seen = identity, now_seen | {path: before[path] for path in kept}
-        if not same:
-            self._on_rescan("polling has started" if not before else "the folder is another one")
-        elif vanish_brake(len(before), len(vanished)):
-            self._on_rescan("many files vanished at once")
+        before, reason = self._seen, ""
+        if self._identity is None:
+            reason = "polling has started"
+        elif identity != self._identity:
+            reason = "the folder is another one"
+        gone = before.keys() - now_seen.keys()
+        kept = {path: before[path] for path in gone if is_below(path, unseen)} if not reason else {}
+        vanished = gone - kept.keys()
+        self._identity, self._seen = identity, now_seen | kept
+        if not reason and vanish_brake(len(before), len(vanished)):
+            reason = "many files vanished at once"
+        if reason:
+            self._on_rescan(reason)
         else:
             for path in [*vanished, *(path for path, body in now_seen.items() if before.get(path) != body)]:
                 self._on_path(path)

@@ -1,4 +1,4 @@
-"""From hints and scans to arrivals that are ready: settle, compare with the catalog, queue. Knows no disk but `lstat`."""
+"""From hints and scans to arrivals that are ready: settle, compare with the catalog, queue."""
 
 import os
 from collections import deque

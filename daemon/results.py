@@ -67,11 +67,15 @@ class Results:
     def log_entries(self) -> Iterable[LogEntry]:
         """Yield one log entry per file, by path."""
         entries = [
-            LogEntry(r.verdict, None if r.image.observation is None else r.image.observation.quality, r.action, r.target)
+            LogEntry(
+                r.verdict, None if r.image.observation is None else r.image.observation.quality, r.action, r.target
+            )
             for r in self.files
         ]
         for path, why in self.unread:
-            entries.append(LogEntry(Verdict(path, VerdictKind.KEEP, f"not judged: {why}", None, None), None, "none", None))
+            entries.append(
+                LogEntry(Verdict(path, VerdictKind.KEEP, f"not judged: {why}", None, None), None, "none", None)
+            )
         return sorted(entries, key=lambda entry: entry.verdict.path)
 
 
@@ -111,9 +115,7 @@ def build_report(
     """Turn results into what the report page shows."""
     roots = {folder.id: folder.path for folder in results.folders}
     shown = {r.verdict.path: _report_file(r, roots.get(r.file.folder_id, "")) for r in results.files}
-    rejects = {
-        kind: [shown[r.verdict.path] for r in results.files if r.verdict.kind is kind] for kind in REJECTS
-    }
+    rejects = {kind: [shown[r.verdict.path] for r in results.files if r.verdict.kind is kind] for kind in REJECTS}
     return Report(
         title="Cleaning report",
         when=datetime.now(UTC).astimezone(),
@@ -184,5 +186,3 @@ def _settings_in_words(settings: Settings, knowledge: Knowledge) -> list[tuple[s
         ("Model", knowledge.model_id),
         ("Keeper", ", then ".join(name.replace("_", " ") for name in settings.keeper.criteria)),
     ]
-
-

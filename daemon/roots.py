@@ -89,7 +89,9 @@ class Roots:
         for root in self._roots.values():
             silent = root.caretaker.silent_seconds()
             if silent > _HANGING_SECONDS:
-                self._set(root, FolderState.OFFLINE, f"has not answered for {silent:.0f} s; is its server or disk there?")
+                self._set(
+                    root, FolderState.OFFLINE, f"has not answered for {silent:.0f} s; is its server or disk there?"
+                )
             else:
                 root.caretaker.want(walk_too=False)
 
@@ -170,7 +172,7 @@ class Roots:
 
 
 def refuse_nesting(settings: Settings, state: StateFolder) -> None:
-    """Refuse hot folders that are missing, named twice, nested, or hold a quarantine or the state. Raises ConfigError."""
+    """Refuse no hot folder at all, one named twice or nested, or a quarantine or state inside one. Raises ConfigError."""
     roots = [hot.path for hot in settings.hot_folder]
     if not roots:
         raise ConfigError(
@@ -188,7 +190,9 @@ def refuse_nesting(settings: Settings, state: StateFolder) -> None:
     for name, place in [*places, ("state folder", os.path.realpath(state.path))]:
         inside = next((root for root in roots if place == root or place.startswith(root.rstrip("/") + "/")), None)
         if inside is not None:
-            raise ConfigError(f"the {name} {place} lies in hot folder {inside}", "choose a place outside all hot folders")
+            raise ConfigError(
+                f"the {name} {place} lies in hot folder {inside}", "choose a place outside all hot folders"
+            )
 
 
 def _outputs(settings: Settings, state: StateFolder) -> list[str]:

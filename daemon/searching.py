@@ -31,7 +31,7 @@ def search(reader: Reader, settings: Settings, seen: Measurement, count: int) ->
         (image for image in images.values() if image.id in files),
         key=lambda image: (-similarities.get(image.id, -1.0), _phash_distance(seen, image)),
     )
-    results = []
+    results: list[dict[str, Any]] = []
     for place, image in enumerate(likely):
         similarity = similarities.get(image.id)
         kind = _kind(reader, settings, seen, image, similarity, look=place < _MOST_LOOKS)

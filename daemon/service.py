@@ -59,7 +59,7 @@ class Service:
         finally:
             notify(STOPPING=1)
             self._tear_down()
-            self._bulletin.publish("stopped", [], len(self._reception), force=True)
+            self._bulletin.publish("stopped", [], self._session.arrivals.count(), force=True)
             self._log.info("stopped")
 
     # -- start and end ----------------------------------------------------------------------------------------------
@@ -109,7 +109,8 @@ class Service:
         except Exception as error:  # noqa: BLE001 - per loop turn: the service outlives what it did not foresee
             self._bulletin.note_error(error)
             self._log.error("turn failed", error=str(error), exc_info=not isinstance(error, DedupdError))
-            self._bulletin.publish("degraded", [str(error)], len(self._reception), force=True)
+            reasons = [*self._roots.problems(), str(error)]
+            self._bulletin.publish("degraded", self._roots.states(), len(self._reception), reasons=reasons, force=True)
             time.sleep(_PAUSE_AFTER_ERROR_SECONDS)
 
     def _turn(self) -> None:
@@ -128,7 +129,8 @@ class Service:
         if self._reload:
             self._reload = False
             self._load_again()
-        self._ping(now)
+        if watchdog_seconds() is not None:
+            notify(WATCHDOG=1)  # only here: a turn that did not go through is no sign of life
 
     def _take_notes(self, now: float) -> None:
         """Take what has come in; wait for something when there is nothing else to do."""
@@ -197,12 +199,6 @@ class Service:
             self._session.ingest.last_failure = None
         queued = len(self._reception) + self._session.ingest.busy
         self._bulletin.publish(None, self._roots.states(), queued, reasons=self._roots.problems())
-
-    def _ping(self, now: float) -> None:
-        """Tell systemd that the loop turns; called only when a turn went through."""
-        if watchdog_seconds() is not None:
-            notify(WATCHDOG=1)
-        del now
 
     def _load_again(self) -> None:
         """Take a new configuration; a broken one changes nothing and says why."""

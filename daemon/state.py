@@ -46,9 +46,13 @@ class StateFolder:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise AccessError(f"cannot make the state folder {self.path}: {error.strerror}", "pass another --state") from error
+            raise AccessError(
+                f"cannot make the state folder {self.path}: {error.strerror}", "pass another --state"
+            ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise AccessError(f"cannot write to the state folder {self.path}", "check its owner, or pass another --state")
+            raise AccessError(
+                f"cannot write to the state folder {self.path}", "check its owner, or pass another --state"
+            )
 
 
 class InstanceLock:

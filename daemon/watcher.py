@@ -211,6 +211,9 @@ class Watcher:
         entry.retry_native_at = self._now + _RETRY_NATIVE_SECONDS
 
     def _check_native(self, entry: _Root, now: float) -> None:
+        if entry.mode == "auto" and needs_polling(entry.path):  # a share was mounted here: do not touch it
+            self._arm_polling(entry)
+            return
         try:
             identity = identify(entry.path)
         except OSError:

@@ -20,8 +20,9 @@ from pipeline.keeper import KeeperSettings
 from pipeline.knowledge import Knowledge
 from pipeline.matching import MatchingSettings, Thresholds
 from pipeline.measuring import remodel
-from pipeline.quality import QualitySettings, judge_quality
+from pipeline.quality import judge_quality
 from pipeline.serving import Models
+from pipeline.settings import QualitySettings
 from pipeline.verdicts import Judge
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
@@ -136,7 +137,9 @@ class Flow:
             self._knowledge.previews.remove(sha256)
         return len(gone)
 
-    def rejudge(self, now_ns: int, progress: Callable[[int, int], None] = lambda done, total: None) -> list[CatalogFile]:
+    def rejudge(
+        self, now_ns: int, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[CatalogFile]:
         """Judge everything again from stored facts, after a change of settings or model; nothing is decoded.
 
         Embeddings that are missing for the model are made from previews first.
@@ -149,7 +152,7 @@ class Flow:
         with self._all_or_nothing():
             self._remember_settings()
             self._open()
-            self._catalog.clear_standings()
+            self._catalog.relations.clear_standings()
             for standings in self._knowledge.standings.values():
                 standings.clear()
             return self._settle(self._catalog.image_ids(), {}, now_ns)
@@ -340,9 +343,7 @@ class Flow:
             raise
 
 
-def open_knowledge(
-    catalog: Catalog, folder: Path, settings: FlowSettings, models: Models | None = None
-) -> Knowledge:
+def open_knowledge(catalog: Catalog, folder: Path, settings: FlowSettings, models: Models | None = None) -> Knowledge:
     """Open what is known for the model that serves; for readers too, which change nothing."""
     facts = (models or Models(catalog, settings.embedding)).serving
     matching = settings.matching

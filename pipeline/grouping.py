@@ -62,12 +62,12 @@ class _Highest:
         self.key = rank.key
 
     def __lt__(self, other: "_Highest") -> bool:
-        return self.key > other.key  # type: ignore[operator]  # keys of one criteria list compare
+        return self.key > other.key
 
 
 def outranks(a: Rank, b: Rank) -> bool:
     """Tell whether `a` comes before `b` in the walk."""
-    return a.key > b.key  # type: ignore[operator]  # keys of one criteria list compare
+    return a.key > b.key
 
 
 def reconsider(entered: Iterable[int], left: Iterable[int], standings: Standings, near: Neighbourhood) -> set[int]:

@@ -4,7 +4,6 @@ The vector index is restored from its snapshot and replays what came after; when
 catalog's it is rebuilt, because the catalog is right.
 """
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -30,7 +29,6 @@ class Indexes:
         self._snapshot_path = folder / f"{model_id}.index"
         self._hashes: HammingIndex | None = None
         self._vectors: VectorIndex | None = None
-        self._removals = 0
 
     def load(self) -> None:
         """Load both now; to be called before the catalog changes, or a new row would be loaded and added."""
@@ -75,14 +73,15 @@ class Indexes:
         if len(ids):
             self.hashes.remove(ids)
             self.vectors.remove(ids)
-            self._removals += len(ids)
 
     def snapshot(self) -> None:
         """Write the vector index to disk, so that the next start is quick."""
         if self._vectors is not None:
             self._snapshot_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             newest = self._catalog.newest_embedding(self.model_id)
-            self._vectors.snapshot(self._snapshot_path, Watermark(newest, self._removals, len(self._vectors)))
+            self._vectors.snapshot(
+                self._snapshot_path, Watermark(newest, self._catalog.count_removals(), len(self._vectors))
+            )
 
     def grow(self) -> bool:
         """Change to a bigger kind of vector index where its size asks for one; tell whether it happened."""
@@ -92,15 +91,18 @@ class Indexes:
         return True
 
     def _load_vectors(self) -> VectorIndex:
-        index, mark = VectorIndex(self._dimension, self.model_id), Watermark(0, 0, 0)
-        with contextlib.suppress(StateError):  # any doubt about the snapshot: start empty and replay everything
+        removals = self._catalog.count_removals()
+        try:
             index, mark = VectorIndex.restore(self._snapshot_path, self._dimension, self.model_id)
+        except StateError:  # any doubt about the snapshot: the catalog has everything
+            return self._rebuilt()
         self._replay(index, mark.last_image_id)
-        if len(index) != self._catalog.count_embeddings(self.model_id):
-            index = VectorIndex(self._dimension, self.model_id)
-            self._replay(index, 0)
-        self._removals = mark.removals
-        return index.grown(lambda: self._embeddings_after(0)) if index.retrain_wanted else index
+        if mark.removals != removals or len(index) != self._catalog.count_embeddings(self.model_id):
+            return self._rebuilt()
+        return index
+
+    def _rebuilt(self) -> VectorIndex:
+        return VectorIndex(self._dimension, self.model_id).grown(lambda: self._embeddings_after(0))
 
     def _replay(self, index: VectorIndex, after: int) -> None:
         for ids, vectors in self._embeddings_after(after):

@@ -61,7 +61,9 @@ def explain(
     """Tabulate the criteria for a keeper and one of its extras, marking the one that decided."""
     rows, decided = [], False
     sides = [(image, primary_file(files)) for image, files in (keeper, extra)]
-    names: list[str] = ["protected", *settings.criteria] if settings.on_late_better == "swap" else ["protected", "first"]
+    names: list[str] = (
+        ["protected", *settings.criteria] if settings.on_late_better == "swap" else ["protected", "first"]
+    )
     for name in names:
         ours, theirs = (_score(name, image, primary, settings) for image, primary in sides)
         decides = not decided and ours != theirs

@@ -21,7 +21,7 @@ class LiveStandings:
     def __init__(self, catalog: Catalog, level: Level) -> None:
         self._catalog = catalog
         self._level = level
-        rows = catalog.standings(level)
+        rows = catalog.relations.standings(level)
         self._keepers = np.zeros(int(rows[:, 0].max(initial=0)) + 1024, np.int64)  # 0: out of play
         self._keepers[rows[:, 0]] = rows[:, 1]
 
@@ -33,14 +33,14 @@ class LiveStandings:
 
     def extras_of(self, keeper_id: int) -> list[int]:
         """List a keeper's extras."""
-        return self._catalog.extras_of(self._level, keeper_id)
+        return self._catalog.relations.extras_of(self._level, keeper_id)
 
     def put(self, image_id: int, keeper_id: int | None) -> None:
         """Set an image's keeper; None takes it out of play."""
         if image_id >= len(self._keepers):
             self._keepers = np.concatenate([self._keepers, np.zeros(image_id + 1, np.int64)])
         self._keepers[image_id] = keeper_id or 0
-        self._catalog.put_standing(self._level, image_id, keeper_id)
+        self._catalog.relations.put_standing(self._level, image_id, keeper_id)
 
     def keepers_of(self, image_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the keeper of each id, 0 where out of play: int64 [n]."""

@@ -50,7 +50,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Key, Value]):  # noqa: UP046 - the new syntax needs Python 3.12
+class Recent(Generic[Key, Value]):
     """Remember the values made last, up to a number of entries."""
 
     def __init__(self, make: Callable[[Key], Value], entries: int) -> None:
@@ -129,7 +129,8 @@ class Matcher:
         if vector is not None and len(self._indexes.vectors):
             found.append(self._indexes.vectors.range(vector[None], self.thresholds.candidate_similarity)[0][0])
         ids = np.unique(np.concatenate(found))
-        return ids[ids != image_id]
+        others: NDArray[np.int64] = ids[ids != image_id]
+        return others
 
     def _judge(self, pair: tuple[int, int]) -> Evidence | None:
         a, b = (self._image(image_id) for image_id in pair)
@@ -155,7 +156,7 @@ class Matcher:
 
     def _look(self, a: ImageState, b: ImageState) -> StoredLook:
         """Take the second look, or recall it. The pair is ordered by id for storage, by content for looking."""
-        stored = self._catalog.look(a.id, b.id, self._verifier)
+        stored = self._catalog.relations.look(a.id, b.id, self._verifier)
         if stored is not None:
             return stored
         first, second = sorted((a.sha256, b.sha256))
@@ -165,7 +166,7 @@ class Matcher:
         seen = verify(ours, theirs, self._verify_settings)
         look = StoredLook(seen.kind, seen.explanation)
         if not self._catalog.read_only:
-            self._catalog.put_look(a.id, b.id, self._verifier, look)
+            self._catalog.relations.put_look(a.id, b.id, self._verifier, look)
         return look
 
     def _prepare(self, sha256: bytes) -> Prepared | None:

@@ -5,8 +5,9 @@ plan. What comes back goes first, because a returning file may be the keeper tha
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.actions import Action, ActionSettings, KeeperCheck, apply, quarantine_target, undo
 from pipeline.verdicts import Judge
@@ -69,16 +70,16 @@ class Planner:
         files = list(judge.verdicts(sorted(set(image_ids))))
         homecoming = [(file, entry) for file, _, verdict in files if (entry := self._to_take_back(file, verdict))]
         leaving = [item for item in files if self._leaves(item[0], item[2])]
-        problems, done, total = [], 0, len(homecoming) + len(leaving)
-        for file, entry in homecoming:
-            problems += self._guarded(file, lambda file=file, entry=entry: self._bring_home(file, entry, clock_ns()))
-            progress(done := done + 1, total)
         batch = self._ledger.next_batch()
-        for file, image, verdict in leaving:
-            problems += self._guarded(
-                file, lambda f=file, i=image, v=verdict: self._send_away(f, i, v, batch, clock_ns())
-            )
-            progress(done := done + 1, total)
+        steps = [(file, partial(self._bring_home, file, entry)) for file, entry in homecoming]
+        steps += [(item[0], partial(self._send_away, *item, batch)) for item in leaving]
+        problems = []
+        for done, (file, step) in enumerate(steps, 1):
+            try:
+                step(clock_ns())
+            except DedupdError as error:
+                problems.append(Problem(file.stat.path, error.message))
+            progress(done, len(steps))
         return problems
 
     def adopt_finished(self) -> None:
@@ -134,13 +135,6 @@ class Planner:
 
     def _bring_home(self, file: CatalogFile, entry: LedgerEntry, now_ns: int) -> None:
         note_home(self._catalog, file, undo(entry, self._ledger, now_ns), None)
-
-    def _guarded(self, file: CatalogFile, step: Callable[[], None]) -> Sequence[Problem]:
-        try:
-            step()
-        except DedupdError as error:
-            return [Problem(file.stat.path, error.message)]
-        return []
 
 
 def note_home(catalog: Catalog, file: CatalogFile, home: str | None, returned_ns: int | None) -> None:

@@ -41,8 +41,8 @@ class Judge:
     def _count_extras(self, image_ids: Sequence[int]) -> dict[Level, dict[int, int]]:
         """Count extras: for a few images one by one, for many at once."""
         if len(image_ids) > _CHUNK:
-            return {level: self._catalog.count_extras(level) for level in Level}
-        return {level: {i: len(self._catalog.extras_of(level, i)) for i in image_ids} for level in Level}
+            return {level: self._catalog.relations.count_extras(level) for level in Level}
+        return {level: {i: len(self._catalog.relations.extras_of(level, i)) for i in image_ids} for level in Level}
 
     def _verdict(
         self,

@@ -19,14 +19,12 @@ from store.records import (
     Folder,
     Hashes,
     ImageState,
-    Level,
-    MatchKind,
     Observation,
     Picture,
     Quality,
-    StoredLook,
     VerdictKind,
 )
+from store.relations import Relations
 
 _FILE = (
     "f.id, f.folder_id, d.protected, f.path, f.device, f.inode, f.size, f.mtime_ns, f.ctime_ns, f.image_id, "
@@ -37,6 +35,7 @@ _IMAGE = (
     "o.metadata_fields, o.sharpness, o.brightness, o.contrast, o.detail, o.entropy, o.sharpest, o.highlights, "
     "o.tones, o.phash, o.dhash, o.hashable FROM images i LEFT JOIN observations o ON o.image_id = i.id"
 )
+_REMOVALS_KEY = "images_removed"
 _CHUNK = 500  # bound parameters per statement, well below SQLite's limit
 
 
@@ -49,6 +48,7 @@ class Catalog:
         self.database = open_database(path, read_only=read_only)
         self._execute = self.database.conn.execute
         self._models: dict[str, int] = {}
+        self.relations = Relations(self.database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -163,7 +163,13 @@ class Catalog:
     def forget_orphans(self, before_ns: int) -> list[tuple[int, bytes]]:
         """Delete what is known of images without a file since `before_ns`; return their (id, SHA-256)."""
         sql = "DELETE FROM images WHERE orphaned_ns < ? RETURNING id, sha256"
-        return [(row[0], bytes(row[1])) for row in self._execute(sql, (before_ns,)).fetchall()]
+        gone = [(row[0], bytes(row[1])) for row in self._execute(sql, (before_ns,)).fetchall()]
+        self.remember(_REMOVALS_KEY, str(self.count_removals() + len(gone)))
+        return gone
+
+    def count_removals(self) -> int:
+        """Count the images ever deleted: an index snapshot from before a deletion is out of date."""
+        return int(self.remembered(_REMOVALS_KEY) or 0)
 
     # -- files ------------------------------------------------------------------------------------------------------
 
@@ -179,7 +185,9 @@ class Catalog:
 
     def file_with_body(self, stat: FileStat) -> CatalogFile | None:
         """Find a file at home with the same device, inode, size and mtime: the same file under another name."""
-        sql = f"SELECT {_FILE} WHERE f.inode = ? AND f.device = ? AND f.size = ? AND f.mtime_ns = ? AND f.lies_at IS NULL"
+        sql = (
+            f"SELECT {_FILE} WHERE f.inode = ? AND f.device = ? AND f.size = ? AND f.mtime_ns = ? AND f.lies_at IS NULL"
+        )
         values = (_signed(stat.inode), _signed(stat.device), stat.size, stat.mtime_ns)
         row = self._execute(sql, values).fetchone()
         return None if row is None else _file(row)
@@ -221,7 +229,8 @@ class Catalog:
         before = self._execute(sql, (os.fsencode(stat.path),)).fetchone()
         sql = (
             "INSERT INTO files (path, folder_id, device, inode, size, mtime_ns, ctime_ns, image_id) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) WHERE lies_at IS NULL DO UPDATE SET folder_id = excluded.folder_id, "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) WHERE lies_at IS NULL DO UPDATE "
+            "SET folder_id = excluded.folder_id, "
             "device = excluded.device, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns, "
             "ctime_ns = excluded.ctime_ns, returned_ns = CASE WHEN image_id = excluded.image_id THEN returned_ns END, "
             "image_id = excluded.image_id, entry_id = CASE WHEN image_id = excluded.image_id THEN entry_id END"
@@ -247,7 +256,8 @@ class Catalog:
     def set_home(self, file_id: int, stat: FileStat, returned_ns: int | None) -> None:
         """Note that a file lies at its home again; `returned_ns` when a person wanted it there."""
         sql = (
-            "UPDATE files SET lies_at = NULL, entry_id = NULL, path = ?, device = ?, inode = ?, size = ?, mtime_ns = ?, "
+            "UPDATE files SET lies_at = NULL, entry_id = NULL, path = ?, device = ?, inode = ?, size = ?, "
+            "mtime_ns = ?, "
             "ctime_ns = ?, returned_ns = coalesce(?, returned_ns) WHERE id = ?"
         )
         values = (os.fsencode(stat.path), _signed(stat.device), _signed(stat.inode), stat.size, stat.mtime_ns,
@@ -269,7 +279,9 @@ class Catalog:
         row = self._execute(sql, (self._model(model_id), image_id)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.float16).astype(np.float32)
 
-    def embeddings_after(self, model_id: str, image_id: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def embeddings_after(
+        self, model_id: str, image_id: int, limit: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to `limit` embeddings with an id above `image_id`: (ids [n], float32 [n, d]), ascending."""
         sql = "SELECT image_id, vector FROM embeddings WHERE model = ? AND image_id > ? ORDER BY image_id LIMIT ?"
         rows = self._execute(sql, (self._model(model_id), image_id, limit)).fetchall()
@@ -309,52 +321,6 @@ class Catalog:
                 return -1
             self._models[model_id] = int(row[0])
         return self._models[model_id]
-
-    # -- standings and second looks ---------------------------------------------------------------------------------
-
-    def standings(self, level: Level) -> NDArray[np.int64]:
-        """Return int64 [n, 2]: (image, its keeper) for all images in play at a level."""
-        rows = self._execute("SELECT image_id, keeper_id FROM standings WHERE level = ?", (level,)).fetchall()
-        return np.array(rows, np.int64).reshape(-1, 2)
-
-    def keeper_of(self, level: Level, image_id: int) -> int | None:
-        """Return the image's keeper (itself for a keeper), None when it is out of play."""
-        sql = "SELECT keeper_id FROM standings WHERE level = ? AND image_id = ?"
-        row = self._execute(sql, (level, image_id)).fetchone()
-        return None if row is None else int(row[0])
-
-    def extras_of(self, level: Level, keeper_id: int) -> list[int]:
-        """List the extras of a keeper."""
-        sql = "SELECT image_id FROM standings WHERE level = ? AND keeper_id = ? AND image_id <> keeper_id"
-        return [row[0] for row in self._execute(sql, (level, keeper_id))]
-
-    def count_extras(self, level: Level) -> dict[int, int]:
-        """Count the extras of every keeper that has some."""
-        sql = "SELECT keeper_id, count(*) FROM standings WHERE level = ? AND image_id <> keeper_id GROUP BY keeper_id"
-        return dict(self._execute(sql, (level,)).fetchall())
-
-    def put_standing(self, level: Level, image_id: int, keeper_id: int | None) -> None:
-        """Store an image's standing; None takes it out of play."""
-        if keeper_id is None:
-            self._execute("DELETE FROM standings WHERE level = ? AND image_id = ?", (level, image_id))
-        else:
-            sql = "INSERT OR REPLACE INTO standings (level, image_id, keeper_id) VALUES (?, ?, ?)"
-            self._execute(sql, (level, image_id, keeper_id))
-
-    def clear_standings(self) -> None:
-        """Take every image out of play, before a full walk."""
-        self._execute("DELETE FROM standings")
-
-    def look(self, a_id: int, b_id: int, verifier: str) -> StoredLook | None:
-        """Return what this verifier saw on a pair (a_id < b_id), None when it never looked."""
-        sql = "SELECT kind, explanation FROM second_looks WHERE a_id = ? AND b_id = ? AND verifier = ?"
-        row = self._execute(sql, (a_id, b_id, verifier)).fetchone()
-        return None if row is None else StoredLook(None if row[0] is None else MatchKind(row[0]), row[1])
-
-    def put_look(self, a_id: int, b_id: int, verifier: str, look: StoredLook) -> None:
-        """Store what the verifier saw on a pair (a_id < b_id)."""
-        sql = "INSERT OR REPLACE INTO second_looks (a_id, b_id, verifier, kind, explanation) VALUES (?, ?, ?, ?, ?)"
-        self._execute(sql, (a_id, b_id, verifier, look.kind, look.explanation))
 
     # -- counts -----------------------------------------------------------------------------------------------------
 

@@ -11,14 +11,14 @@ from importlib import resources
 from pathlib import Path
 
 from sqlite_utils import Database
-from sqlite_utils.db import sqlite3
+from sqlite_utils.db import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed
 
 from store.errors import AccessError, CatalogError
 
 __all__ = ["Database", "open_database", "sqlite3", "sqlite_version_is_safe", "transaction"]
 
 _BUSY_TIMEOUT_MS = 10_000
-# The WAL-reset bug can corrupt a database with several checkpointing connections; fixed in 3.51.3 (sqlite.org/wal.html).
+# The WAL-reset bug can corrupt a database that several connections checkpoint; fixed in 3.51.3 (sqlite.org/wal.html).
 _SAFE_SQLITE = (3, 51, 3)
 
 
@@ -34,7 +34,9 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
     where the system forbids it.
     """
     if read_only and not path.exists():
-        raise CatalogError(f"no catalog at {path}", "run `dedupd scan` or `dedupd run` first, or pass the right --state")
+        raise CatalogError(
+            f"no catalog at {path}", "run `dedupd scan` or `dedupd run` first, or pass the right --state"
+        )
     try:
         connection = _connect(path, read_only)
         database = Database(connection)
@@ -43,8 +45,12 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
         _refuse_future(database)
     except sqlite3.OperationalError as error:
         if "unable to open" in str(error) or "readonly" in str(error):
-            raise AccessError(f"cannot open the catalog {path}: {error}", "check the permissions of the state folder") from error
-        raise CatalogError(f"cannot use the catalog {path}: {error}", "see docs/operations.md, “the catalog”") from error
+            raise AccessError(
+                f"cannot open the catalog {path}: {error}", "check the permissions of the state folder"
+            ) from error
+        raise CatalogError(
+            f"cannot use the catalog {path}: {error}", "see docs/operations.md, “the catalog”"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise CatalogError(
             f"the catalog {path} is damaged: {error}",
@@ -57,7 +63,9 @@ def _connect(path: Path, read_only: bool) -> "sqlite3.Connection":
     # check_same_thread=False: the service hands the connection to its one writer thread; it is never shared at a time.
     mode = "ro" if read_only else "rwc"
     uri = f"file:{_quoted(path)}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_MS / 1000)
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_MS / 1000
+    )
     connection.execute("PRAGMA foreign_keys=ON")
     if not read_only:
         connection.execute("PRAGMA journal_mode=WAL")

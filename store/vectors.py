@@ -8,8 +8,8 @@ in float64, where the inner product of two such vectors is *exact* (products are
 stay below 2). So a pair has one similarity, whoever arrives first, in whatever batch: law 4 rests on it.
 
 Up to `max_flat_floats` the search is exact (IDMap2 over Flat). Above that, `grown` makes an inverted file of
-float16 lists. Half of sqrt(lists) probes find .998 and more of the near-duplicates (measured from 100 thousand
-to 10 million rows); the other half makes up for centroids gone stale until `retrain_wanted`.
+float16 lists. Half of sqrt(lists) probes find .998 and more of the near-duplicates (measured from 100,000 to
+10 million rows); the other half makes up for centroids gone stale until `retrain_wanted`.
 """
 
 import contextlib

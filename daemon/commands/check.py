@@ -19,9 +19,7 @@ from store.text import printable
 @config_option
 @state_option
 @json_option
-def command(
-    deep: bool, accept_vanished: Path | None, config: Path | None, state: Path | None, as_json: bool
-) -> None:
+def command(deep: bool, accept_vanished: Path | None, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Look for anything that is not as it should be; exit code 1 when something is found. Changes nothing."""
     from daemon.checking import find_problems
     from daemon.config import load_settings

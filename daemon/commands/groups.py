@@ -67,7 +67,7 @@ def _linked(reader: "Reader") -> list[dict[str, Any]]:
 
     edges = {}
     for level in Level:
-        rows = reader.catalog.standings(level)
+        rows = reader.catalog.relations.standings(level)
         edges.update({int(image): int(keeper) for image, keeper in rows if image != keeper})
     found = []
     for group in linked_groups(edges):

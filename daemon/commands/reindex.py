@@ -35,6 +35,8 @@ def command(config: Path | None, state: Path | None, as_json: bool) -> None:
     if as_json:
         emit(answer)
         return
-    say(f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made, {plural(len(changed), 'verdict')} changed")
+    say(
+        f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made, {plural(len(changed), 'verdict')} changed"
+    )
     if lost:
         say(f"{plural(lost, 'preview')} could not be made: their files are offline or changed")

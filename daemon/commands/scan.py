@@ -15,7 +15,6 @@ from store.errors import AccessError, StateError, UsageError
 from store.text import printable
 
 if TYPE_CHECKING:
-    from daemon.config import Settings
     from daemon.folders import Changes, Excluded
     from daemon.results import Results
     from daemon.session import Session
@@ -153,7 +152,7 @@ class Scan:
         flow, catalog = self.session.flow, self.session.catalog
         scanned = {folder.id for folder in self.folders}
         while True:
-            outside = _outside_keepers(flow, catalog, self.folders, scanned)
+            outside = _outside_keepers(flow, catalog, scanned)
             gone = [file for file in outside if not os.path.lexists(file.stat.path)]
             if not gone:
                 return
@@ -200,8 +199,8 @@ def _counted(walked: Iterator[Any], advance: Advance) -> Iterator[Any]:
         yield stat
 
 
-def _outside_keepers(flow: Any, catalog: Any, folders: Sequence["Folder"], scanned: set[int]) -> list["CatalogFile"]:
-    """List the keepers of files in the folders that lie in other folders."""
+def _outside_keepers(flow: Any, catalog: Any, scanned: set[int]) -> list["CatalogFile"]:
+    """List the keepers of files in the scanned folders that lie in other folders."""
     from store.records import VerdictKind
 
     matched = catalog.files_with((VerdictKind.DUPLICATE, VerdictKind.SIMILAR))
@@ -233,7 +232,9 @@ def _real_output(output: Path, roots: Sequence[str]) -> str:
     try:
         Path(real).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AccessError(f"cannot make the output folder {output}: {error.strerror}", "choose another --output") from error
+        raise AccessError(
+            f"cannot make the output folder {output}: {error.strerror}", "choose another --output"
+        ) from error
     if not os.access(real, os.W_OK | os.X_OK):
         raise AccessError(f"cannot write to the output folder {output}", "choose another --output")
     return real
@@ -259,8 +260,14 @@ def _tell(results: "Results", report: Path, action: str, seconds: float, rate: f
         f"{plural(results.groups, 'group')} in {seconds:.1f} s ({rate:.0f} files/s)"
     )
     done = {"report": "would leave", "copy": "copied", "move": "moved"}[action]
-    rows = [(str(kind), f"{totals[kind]:,}", "" if kind is VerdictKind.KEEP else done) for kind in VerdictKind if totals[kind]]
+    rows = [
+        (str(kind), f"{totals[kind]:,}", "" if kind is VerdictKind.KEEP else done)
+        for kind in VerdictKind
+        if totals[kind]
+    ]
     table(("verdict", "files", ""), rows, right=(1,))
     say(f"report: {printable(str(report))}")
     if action == "report" and len(rows) > 1:
-        say("no file was touched; run again with --action move to put them into quarantine (dedupd undo brings them back)")
+        say(
+            "no file was touched; run again with --action move to put them into quarantine (dedupd undo brings them back)"
+        )

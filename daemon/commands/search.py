@@ -35,7 +35,9 @@ def command(image: Path, count: int, config: Path | None, state: Path | None, as
     elif not results:
         say("nothing is known yet")
     else:
-        rows: list[tuple[str, str, str, str]] = [(_similarity(r), r["kind"], str(r["phash_distance"]), r["path"]) for r in results]
+        rows: list[tuple[str, str, str, str]] = [
+            (_similarity(r), r["kind"], str(r["phash_distance"]), r["path"]) for r in results
+        ]
         table(("similarity", "kind", "pHash bits", "path"), rows, right=(0, 2))
 
 

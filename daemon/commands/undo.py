@@ -33,7 +33,9 @@ def command(
 ) -> None:  # fmt: skip
     """Bring moved files home, byte for byte, and remove copies. dedupd leaves such files alone from then on."""
     if sum((bool(ids), last, everything, list_only, manifest is not None)) != 1:
-        raise UsageError("say what to undo", "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions")
+        raise UsageError(
+            "say what to undo", "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions"
+        )
     if manifest is not None:
         answer = _by_manifest(manifest)
     elif list_only:
@@ -95,7 +97,15 @@ def _listed(state: Path | None) -> dict[str, Any]:
     finally:
         catalog.close()
     listed = [
-        {"id": e.id, "batch": e.batch, "verb": e.verb, "verdict": e.verdict, "source": e.source, "path": e.target, "error": ""}
+        {
+            "id": e.id,
+            "batch": e.batch,
+            "verb": e.verb,
+            "verdict": e.verdict,
+            "source": e.source,
+            "path": e.target,
+            "error": "",
+        }
         for e in entries
     ]
     return {"schema": 1, "undone": 0, "failed": 0, "would_undo": len(listed), "actions": listed}
@@ -104,7 +114,9 @@ def _listed(state: Path | None) -> dict[str, Any]:
 def _show(answer: dict[str, Any]) -> None:
     actions = answer["actions"]
     if "would_undo" in answer:
-        rows = [(str(a["id"]), a.get("path") or a.get("from") or "", a.get("source") or a.get("to") or "") for a in actions]
+        rows = [
+            (str(a["id"]), a.get("path") or a.get("from") or "", a.get("source") or a.get("to") or "") for a in actions
+        ]
         if rows:
             table(("action", "lies at", "came from"), rows, right=(0,))
         say(f"{plural(len(rows), 'action')} can be taken back" if rows else "nothing to take back")

@@ -31,9 +31,7 @@ def command(file: Path, config: Path | None, state: Path | None, as_json: bool) 
     settings = load_settings(config)
     with reading(StateFolder(state), settings) as reader:
         found = _find(reader, file)
-        known, image, verdict = next(
-            row for row in reader.judge.verdicts([found.image_id]) if row[0].id == found.id
-        )
+        known, image, verdict = next(row for row in reader.judge.verdicts([found.image_id]) if row[0].id == found.id)
         answer = _explain(reader, settings, known, image, verdict)
     if as_json:
         emit(answer)
@@ -84,7 +82,7 @@ def _explain(
     rivals = []
     for level in Level:
         keeper_id = reader.knowledge.standings[level].keeper_of(image.id)
-        family = [] if keeper_id is None else [keeper_id, *reader.catalog.extras_of(level, keeper_id)]
+        family = [] if keeper_id is None else [keeper_id, *reader.catalog.relations.extras_of(level, keeper_id)]
         rivals += [(level, other) for other in family if other != image.id][:20]
     ours = (image, reader.catalog.files_of([image.id])[image.id])
     answer["criteria"] = []
@@ -93,7 +91,12 @@ def _explain(
         is_keeper = reader.knowledge.standings[level].keeper_of(image.id) == image.id
         rows = explain(ours, theirs, settings.keeper) if is_keeper else explain(theirs, ours, settings.keeper)
         answer["criteria"].append(
-            {"level": level, "other": theirs[1][0].stat.path, "this_is_keeper": is_keeper, "rows": [asdict(r) for r in rows]}
+            {
+                "level": level,
+                "other": theirs[1][0].stat.path,
+                "this_is_keeper": is_keeper,
+                "rows": [asdict(r) for r in rows],
+            }
         )
     answer["history"] = [
         {"id": e.id, "verb": e.verb, "state": e.state, "from": e.source, "to": e.target}
@@ -128,6 +131,9 @@ def _show(answer: dict[str, Any]) -> None:
         say(f"  {rival['level']}: against {printable(rival['other'])}")
         head = ("criterion", "this one" if rival["this_is_keeper"] else "the keeper",
                 "the other" if rival["this_is_keeper"] else "this one", "")  # fmt: skip
-        table(head, [(r["criterion"], r["keeper"], r["extra"], "◀ decides" if r["decides"] else "") for r in rival["rows"]])
+        table(
+            head,
+            [(r["criterion"], r["keeper"], r["extra"], "◀ decides" if r["decides"] else "") for r in rival["rows"]],
+        )
     for entry in answer["history"]:
         say(f"  action {entry['id']}: {entry['verb']} to {printable(entry['to'])}, {entry['state']}")

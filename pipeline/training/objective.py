@@ -47,6 +47,25 @@ def forbidden_pairs(left: Tensor, right: Tensor, unlabelled: Tensor) -> Tensor:
     return known | (right == -2)[None, :]
 
 
+def stranger_scores(queries: Tensor, keys: Tensor, ids: Tensor, memory: KeyQueue, unlabelled: Tensor) -> Tensor:
+    """Return the cosines `[v * n, n + queue + v * n]` of queries to everything that is another picture.
+
+    Columns are the keys of the batch, the queue, and the other queries; what is no negative holds the lowest float.
+    """
+    count = len(keys)
+    all_ids = ids.repeat(len(queries) // count)
+    own = torch.arange(len(queries)) % count
+    low = torch.finfo(torch.float32).min
+    same_base = own[:, None] == torch.arange(count)[None, :]
+    same_twin = own[:, None] == own[None, :]
+    parts = (
+        (queries @ keys.T).masked_fill(forbidden_pairs(all_ids, ids, unlabelled) | same_base, low),
+        (queries @ memory.keys.T).masked_fill(forbidden_pairs(all_ids, memory.ids, unlabelled), low),
+        (queries @ queries.T).masked_fill(forbidden_pairs(all_ids, all_ids, unlabelled) | same_twin, low),
+    )
+    return torch.cat(parts, dim=1)
+
+
 def copy_loss(
     queries: Tensor,
     keys: Tensor,
@@ -58,28 +77,12 @@ def copy_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Return the loss and its parts for `queries` `[v * n, d]` (gradient) and `keys` `[n, d]` (none)."""
     count = len(keys)
-    views = len(queries) // count
-    all_ids = ids.repeat(views)
-    rows = torch.arange(len(queries))
-    own = rows % count
-    same_base = own[:, None] == torch.arange(count)[None, :]
-    to_keys = queries @ keys.T
-    to_memory = queries @ memory.keys.T
-    to_twins = queries @ queries.T
-    same_twin = own[:, None] == own[None, :]
-    low = torch.finfo(torch.float32).min
-    strangers = torch.cat(
-        [
-            to_keys.masked_fill(forbidden_pairs(all_ids, ids, unlabelled) | same_base, low),
-            to_memory.masked_fill(forbidden_pairs(all_ids, memory.ids, unlabelled), low),
-            to_twins.masked_fill(forbidden_pairs(all_ids, all_ids, unlabelled) | same_twin, low),
-        ],
-        dim=1,
-    )
+    strangers = stranger_scores(queries, keys, ids, memory, unlabelled)
     negatives = torch.logsumexp(strangers / settings.temperature, dim=1)
-    positive = to_keys[rows, own]
+    positive = (queries * keys.repeat(len(queries) // count, 1)).sum(dim=1)
     found = functional.softplus(negatives - positive / settings.temperature).mean()
-    twin = to_twins[rows, (rows + count) % len(queries)]
+    # The other strong view of the same base: edited copies must also find each other.
+    twin = (queries * queries.roll(count, dims=0)).sum(dim=1)
     twins = functional.softplus(negatives - twin / settings.temperature).mean()
     nearest = strangers.max(dim=1).values
     entropy = -0.5 * torch.log((2.0 - 2.0 * nearest).clamp_min(1e-4)).mean()

@@ -69,7 +69,9 @@ def _check(base: Path, far: Path) -> None:
     assert set(_files(quarantine, far)) == away, base
     left = {entry.source for entry in ledger.entries(state=EntryState.DONE) if entry.verb == "move"}
     assert at_home == {name for _, _, name in STORY if str(home / name) not in left}, base
-    assert [outcome.error for outcome in undo_many(ledger.entries(state=EntryState.DONE), ledger, 5_000)] == [""] * len(away)
+    assert [outcome.error for outcome in undo_many(ledger.entries(state=EntryState.DONE), ledger, 5_000)] == [""] * len(
+        away
+    )
     for _, _, name in STORY:
         path = home / name
         assert path.read_bytes() == content(name), base
@@ -99,4 +101,4 @@ def test_a_kill_at_any_write_type_system_call_loses_nothing(tmp_path: Path, far:
     tracer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={','.join(names)}", *inject]
     points = _sweep(far, tmp_path, specs, tracer)
     assert _check_all(far, tmp_path) == sum(points.values()) + len(specs)
-    assert min(points.values()) > 2
+    assert min(points.values()) >= 2

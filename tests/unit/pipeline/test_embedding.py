@@ -1,4 +1,4 @@
-"""The embedder interface: facts without torch, pinned files, clear refusals, vectors that do not depend on the batch."""
+"""The embedder interface: facts without torch, pinned files, clear refusals, vectors independent of the batch."""
 
 from __future__ import annotations
 
@@ -103,7 +103,10 @@ def test_a_right_pin_is_accepted() -> None:
     assert model_facts(EmbeddingSettings(sha256=pin)).weights == WEIGHTS
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"\xff" * 64, (20).to_bytes(8, "little") + b'{"__metadata__":{}}  '])
+NO_SHAPE = (20).to_bytes(8, "little") + b'{"__metadata__":{}}  '
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"\xff" * 64, NO_SHAPE])
 def test_weights_of_another_model_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)

@@ -1,0 +1,1 @@
+"""Data only: the default configuration, every key explained, and presets for common uses."""
