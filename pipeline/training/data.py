@@ -214,10 +214,14 @@ class BatchStream:
         while True:
             may_reuse = len(self._recent) >= 24 and self._recent[0].weak.shape[1] == side
             try:
-                batch: Batch = self._queue.get(timeout=0.02 if may_reuse else 120.0)
+                batch: Batch = self._queue.get(timeout=0.02 if may_reuse else 30.0)
             except queue.Empty:
-                self.reused += 1
-                return self._again()
+                if may_reuse:
+                    self.reused += 1
+                    return self._again()
+                if not any(worker.is_alive() for worker in self._workers):
+                    raise RuntimeError("the augmentation processes have ended; see their messages above") from None
+                continue
             if batch.weak.shape[1] != side:
                 continue  # made before the side changed
             if self._recent and self._recent[0].weak.shape[1] != side:

@@ -143,6 +143,17 @@ def test_a_vector_does_not_depend_on_its_row(embedder: Embedder, pictures: NDArr
     assert np.array_equal(embedder.embed(pictures[order]), embedder.embed(pictures)[order])
 
 
+def test_a_processor_without_bfloat16_gets_the_same_vectors_in_float32(
+    embedder: Embedder, pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.embedding.bfloat16_pays", lambda _device: False)
+    plain = load_embedder(EmbeddingSettings(device="cpu", threads=2))
+    together = plain.embed(pictures)
+    alone = np.concatenate([plain.embed(pictures[row : row + 1]) for row in range(len(pictures))])
+    assert np.array_equal(together, alone)
+    assert float((together * embedder.embed(pictures)).sum(axis=1).min()) > 0.999
+
+
 def test_a_copy_is_nearer_than_a_stranger(embedder: Embedder, pictures: NDArray[np.uint8]) -> None:
     darker = (pictures * 0.8).astype(np.uint8)
     darker[:, : embedder.input_size // 20] = 0
