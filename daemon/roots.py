@@ -49,6 +49,7 @@ class Roots:
         self.plans: dict[int, FolderPlan] = {}
         for hot, output in zip(session.settings.hot_folder, outputs, strict=True):
             folder = session.catalog.put_folder(hot.path, protected=hot.protected)
+            session.catalog.adopt_files(folder)
             marker, device, inode = session.catalog.folder_identity(folder.id)
             identity = None if device is None or inode is None else RootIdentity(device, inode)
             rules = (hot.recursive, hot.ignore, exclude)

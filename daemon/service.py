@@ -71,9 +71,9 @@ class Service:
 
     def _set_up(self) -> None:
         session, settings = self._session, self._session.settings
+        self._roots = Roots(session, self._put)
         if session.flow.needs_rejudging and not session.flow.migrating:
             session.flow.rejudge(session.clock_ns())
-        self._roots = Roots(session, self._put)
         self._reception = Reception(session, self._roots.watched)
         self._errands = Errands(session, self._roots, self._reception)
         self._reception.resume(time.monotonic())
@@ -154,12 +154,17 @@ class Service:
         elif kind == "job":
             jobs: dict[str, Callable[[], None]] = {
                 "check": self._check,
-                "reconcile": self._roots.walk_all,
+                "reconcile": self._reconcile,
                 "snapshot": self._session.flow.snapshot,
                 "report": self._errands.write_report,
                 "forget": self._errands.forget_unseen,
             }
             jobs[content]()
+
+    def _reconcile(self) -> None:
+        self._roots.walk_all()
+        watched = {watched.folder.id for watched in self._roots.watched.values()}
+        self._reception.changed += self._session.drop_absent_keepers(watched)
 
     def _check(self) -> None:
         now = time.monotonic()

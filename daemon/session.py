@@ -1,5 +1,6 @@
 """One writer's session over a state folder: catalog, flow and ledger, opened together and recovered first."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pipeline.planning import FolderPlan, Planner, Problem
 from store.arrivals import Arrivals
 from store.catalog import Catalog
 from store.ledger import Ledger
+from store.records import CatalogFile, VerdictKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,24 @@ class Session:
         planner = Planner(self.catalog, self.ledger, plans, action_settings)
         wanted = planner.unsettled() if image_ids is None else image_ids
         return planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
+
+    def drop_absent_keepers(self, watched: set[int]) -> list[CatalogFile]:
+        """Let go of keepers in folders that nobody watches now and that are gone, until all keepers are there.
+
+        `watched` holds the ids of folders that were just walked. Returns every file whose verdict changed.
+        """
+        changed: list[CatalogFile] = []
+        while gone := self._absent_keepers(watched):
+            changed += self.flow.forget_files(gone, self.clock_ns())
+        return changed
+
+    def _absent_keepers(self, watched: set[int]) -> list[CatalogFile]:
+        matched = self.catalog.files_with((VerdictKind.DUPLICATE, VerdictKind.SIMILAR))
+        image_ids = sorted({file.image_id for file in matched if file.folder_id in watched})
+        paths = {verdict.keeper for _, _, verdict in self.flow.judge.verdicts(image_ids) if verdict.keeper}
+        keepers = [file for path in sorted(paths) if (file := self.catalog.file(path)) is not None]
+        outside = [file for file in keepers if file.folder_id not in watched]
+        return [file for file in outside if not os.path.lexists(file.stat.path)]
 
     @property
     def _ready(self) -> _Opened:

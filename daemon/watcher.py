@@ -355,17 +355,21 @@ if sys.platform == "linux":
         def add_callback(
             self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
         ) -> WatchDescriptor:
+            # Not super(): a folder met twice in a race makes it warn with the text of all watches, megabytes.
+            name = os.fsdecode(path)
             try:
-                descriptor = super().add_callback(path, mask, callback, id_)
-                if descriptor == -1:  # watchdog passes over EACCES and keeps a watch that is none
-                    self._watch_for_wd.pop(descriptor, None)
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(path))
+                with self._lock:
+                    watch = self._get_or_create_watch(path, mask)
+                    if watch.wd == -1:  # watchdog passes over EACCES and keeps a watch that is none
+                        self._watch_for_wd.pop(watch.wd, None)
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+                    watch.callbacks[id_] = callback
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EACCES):
-                    self.unwatched[os.fsdecode(path)] = error.errno
+                    self.unwatched[name] = error.errno
                 raise
-            self.unwatched.pop(os.fsdecode(path), None)
-            return descriptor
+            self.unwatched.pop(name, None)
+            return watch.wd
 
     class _Observer(BaseObserver):
         def __init__(self) -> None:

@@ -16,6 +16,7 @@ Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
+MAX_POINTS = 500
 LEVELS = 7
 LEVEL_RATIO = 1.26
 PATCH_PIXELS = 25
@@ -72,9 +73,9 @@ _SINES = np.sin(_HALF_TURN).astype(np.float32)
 _OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.float32)
 
 
-def find_points(grey: Grey, limit: int) -> Points:
-    """Find and describe at most `limit` corners of a grey preview [h, w] uint8, the strongest first per scale."""
-    orb = cv2.ORB.create(limit, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
+def find_points(grey: Grey) -> Points:
+    """Find and describe at most 500 corners of a grey preview [h, w] uint8."""
+    orb = cv2.ORB.create(MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
     found = orb.detect(grey, None)
     if not found:
         empty = np.zeros(0, np.float32)

@@ -8,6 +8,7 @@ out* (a residual far beyond what the rest of the picture explains: something was
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +18,9 @@ from pipeline.alignment import Float, Grey, Matrix
 
 CELL_PIXELS = 4  # of a preview; windows are counted at every cell
 WINDOW_CELLS = 4  # a window is 16 pixels wide
+MAX_MISPLACEMENT = 0.075  # squared half-pixels: a shift that the alignment cannot be blamed for stands out
 Box = tuple[float, float, float, float]
+Scalar = TypeVar("Scalar", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,5 +105,86 @@ def compare(
     )
 
 
-def _shrunk(picture: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.generic]:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+def _shrunk(picture: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), picture.dtype)  # type: ignore[call-overload]
+
+
+def _tone_curve(source: Grey, target: Grey) -> Float:
+    """Map the source's grey levels onto what the target mostly shows in their place: a table [256] float32."""
+    counts = np.bincount((source >> 3).astype(np.intp) * 256 + target, minlength=32 * 256).reshape(32, 256)
+    below = counts.cumsum(axis=1)
+    total = below[:, -1]
+    medians = (2 * below >= total[:, None]).argmax(axis=1)
+    known = np.flatnonzero(total >= min(8, total.max()))
+    weight = total[known].astype(np.float64)
+    levels = np.bincount(source >> 3, weights=source, minlength=32)[known] / weight
+    shift = np.convolve(np.pad(weight * (medians[known] - levels), 1), [1, 2, 1], "valid")
+    shift /= np.convolve(np.pad(weight, 1), [1, 2, 1], "valid")
+    everywhere = np.arange(256)
+    return np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255).astype(np.float32)
+
+
+def _windows(s: Float, t: Float, cells: tuple[int, int]) -> _Windows:
+    def mean(values: Float) -> Float:
+        small = _shrunk(values, cells)
+        return np.asarray(cv2.blur(small, (WINDOW_CELLS, WINDOW_CELLS), borderType=cv2.BORDER_REFLECT))
+
+    both = s + t
+    across = cv2.Sobel(both, cv2.CV_32F, 1, 0, scale=1 / 16)
+    down = cv2.Sobel(both, cv2.CV_32F, 0, 1, scale=1 / 16)
+    mean_s, mean_t = mean(s), mean(t)
+    return _Windows(
+        np.maximum(mean(s * s) - mean_s * mean_s, 0),
+        np.maximum(mean(t * t) - mean_t * mean_t, 0),
+        mean(s * t) - mean_s * mean_t,
+        mean(across * across + down * down),
+    )
+
+
+def _match_sharpness(s: Float, t: Float, cells: tuple[int, int], valid: NDArray[np.bool_]) -> _Windows:
+    """Blur the sharper picture as far as that makes the two more alike: a loss of detail is no local difference."""
+    best = _windows(s, t, cells)
+    sharper = float(np.median((best.source[valid] + 1) / (best.target[valid] + 1)))
+    if 1 / 1.15 < sharper < 1.15:
+        return best
+    least = _typical(best, valid)
+    for sigma in (0.4, 0.65, 1.0, 1.5, 2.3):
+        blurred = cv2.GaussianBlur(s if sharper > 1 else t, (0, 0), sigma)
+        tried = _windows(blurred, t, cells) if sharper > 1 else _windows(s, blurred, cells)
+        typical = _typical(tried, valid)
+        if typical >= least:
+            break
+        best, least = tried, typical
+    return best
+
+
+def _typical(seen: _Windows, valid: NDArray[np.bool_]) -> float:
+    return float(np.median((seen.residual / (seen.source + seen.target + 1))[valid]))
+
+
+def _expected_residual(seen: _Windows, valid: NDArray[np.bool_]) -> Float:
+    """What noise (everywhere) and misplacement (at gradients, by half a pixel at most) leave in a window."""
+    left, slope = seen.residual[valid], seen.slope[valid]
+    calm = slope <= np.median(slope)
+    noise = float(np.quantile(left[calm], 0.75)) + 0.25
+    ratio = np.maximum(left[~calm] - noise, 0) / (slope[~calm] + 1e-3)
+    misplaced = min(float(np.quantile(ratio, 0.75)), MAX_MISPLACEMENT) if ratio.size else 0.0
+    return np.asarray(noise + misplaced * seen.slope)
+
+
+def _largest_group(odd: NDArray[np.bool_]) -> tuple[int, Box | None]:
+    number, _, boxes, _ = cv2.connectedComponentsWithStats(odd.astype(np.uint8), connectivity=8)
+    if number < 2:
+        return 0, None
+    left, top, wide, high, area = (int(x) for x in boxes[1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())])
+    # The window at a cell reaches two cells back and one on; its middle half is where the difference lies.
+    x0, y0 = (left - 1) * CELL_PIXELS, (top - 1) * CELL_PIXELS
+    return area, (x0, y0, x0 + (wide + 1) * CELL_PIXELS, y0 + (high + 1) * CELL_PIXELS)
+
+
+def _detail_correlation(s: Float, t: Float, valid: NDArray[np.bool_]) -> float:
+    """Correlate what a small blur takes away: grain and faint texture, which no other picture shares."""
+    kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
+    fine_s = np.clip(s - cv2.GaussianBlur(s, (0, 0), 1.0), -6, 6) * kept
+    fine_t = np.clip(t - cv2.GaussianBlur(t, (0, 0), 1.0), -6, 6) * kept
+    return float((fine_s * fine_t).sum() / (np.linalg.norm(fine_s) * np.linalg.norm(fine_t) + 1e-3))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from pipeline.settings import DecodeSettings
+from pipeline.settings import DecodeSettings as DecodeSettings
 from store.errors import DecodeError
 from store.records import FileStat
 

@@ -330,7 +330,9 @@ class Flow:
     def _fingerprint(self) -> str:
         """Everything a verdict depends on besides the images."""
         settings = self._settings
-        parts = (settings.quality, settings.matching, settings.second_look, settings.keeper, self._models.wanted)
+        protected = [folder.id for folder in self._catalog.folders() if folder.protected]
+        model = self._models.wanted
+        parts = (settings.quality, settings.matching, settings.second_look, settings.keeper, model, protected)
         return repr(parts)
 
     @contextmanager

@@ -6,8 +6,9 @@ import cv2
 
 from pipeline import decode as decoding
 from pipeline import hashing
-from pipeline.decode import DecodeSettings, Pixels, UnsupportedError
-from pipeline.quality import QualitySettings, measure_quality
+from pipeline.decode import Pixels, UnsupportedError
+from pipeline.quality import measure_quality
+from pipeline.settings import DecodeSettings, QualitySettings
 from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture
 
@@ -64,7 +65,7 @@ def _measure(
     return Measurement(
         stat=stat,
         picture=Picture(width, height, decoded.format, decoding.pixels_sha256(rgb), decoded.metadata_fields),
-        quality=measure_quality(rgb, quality_settings),
+        quality=measure_quality(rgb, quality_settings.working_pixels, common),
         hashes=Hashes(sha256, phash, dhash, hashing.is_hashable(grey)),
         preview=preview,
         model_input=remodel(preview, input_size),

@@ -112,17 +112,20 @@ def open_regular(folder_fd: int | None, name: str) -> Iterator[int]:
         os.close(fd)
 
 
-def names(name: str, word: str, limit_bytes: int) -> Iterator[str]:
-    """Yield a name and its variations: "a (2).jpg", "a (3).jpg"; with a word "a (word).jpg", …
+def names(name: str, word: str, tag: str, limit_bytes: int) -> Iterator[str]:
+    """Yield a name and its variations: "a (2).jpg", "a (3).jpg"; with a word "a (word).jpg", "a (word 2).jpg".
 
-    Each is at most `limit_bytes` long; what is cut off comes from the end of the stem, whole characters only.
+    After a hundred the tag takes over, "a (tag).jpg": where a camera writes one name for ever, no move shall have
+    to look at all the names before it. Each is at most `limit_bytes` long; what is cut off comes from the end of
+    the stem, whole characters only.
     """
     stem, extension = os.path.splitext(name)
     if len(os.fsencode(extension)) > _LONGEST_EXTENSION_BYTES:
         stem, extension = name, ""
     yield _fitted(stem, extension, limit_bytes)
-    for number in itertools.count(2):
-        mark = str(number) if not word else word if number == 2 else f"{word} {number - 1}"
+    plain = [word, *(f"{word} {number}" for number in range(2, 100))] if word else map(str, range(2, 100))
+    tagged = (f"{tag} {number}" for number in itertools.count(2))
+    for mark in itertools.chain(plain, [tag], tagged):
         yield _fitted(stem, f" ({mark}){extension}", limit_bytes)
 
 

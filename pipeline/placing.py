@@ -108,20 +108,22 @@ def _rename(journey: Journey, from_fd: int, to_fd: int, expected: Identity, anno
     origin = journey.origin.name
     name = _place(journey, from_fd, origin, to_fd, expected.inode, announce)
     try:
-        # The name may have been given to another file after the last look: then that one goes back.
-        if Identity.of(os.stat(name, dir_fd=to_fd, follow_symlinks=False)) != expected:
-            raise ActionError("the file was replaced while it was being moved", "it will be looked at again")
+        # The name, or the content, may have become another's after the last look: then that one goes back.
+        with open_regular(to_fd, name) as fd:
+            if Identity.of(os.fstat(fd)) != expected or hash_file(fd) != journey.sha256:
+                raise ActionError("the file changed while it was being moved", "it will be looked at again")
         sync(to_fd)
         sync(from_fd)
     except (OSError, ActionError):
-        _rename_to_free_name(to_fd, name, from_fd, origin)
+        _rename_to_free_name(to_fd, name, from_fd, origin, journey.tag)
         raise
     return journey.destination.sibling(name)
 
 
 def _place(journey: Journey, from_fd: int, source: str, to_fd: int, inode: int, announce: Announce) -> str:
     """Rename a file to the first free variation of the destination's name, announcing each before the try."""
-    for name in names(journey.destination.name, journey.word, os.fpathconf(to_fd, "PC_NAME_MAX")):
+    limit_bytes = os.fpathconf(to_fd, "PC_NAME_MAX")
+    for name in names(journey.destination.name, journey.word, journey.tag, limit_bytes):
         if not has_name(to_fd, name):
             announce(journey.destination.sibling(name), inode)
             with suppress(FileExistsError):  # taken in between
@@ -130,8 +132,8 @@ def _place(journey: Journey, from_fd: int, source: str, to_fd: int, inode: int, 
     raise AssertionError("names never end")
 
 
-def _rename_to_free_name(from_fd: int, source: str, to_fd: int, target: str) -> None:
-    for name in names(target, "restored", os.fpathconf(to_fd, "PC_NAME_MAX")):
+def _rename_to_free_name(from_fd: int, source: str, to_fd: int, target: str, tag: str) -> None:
+    for name in names(target, "restored", tag, os.fpathconf(to_fd, "PC_NAME_MAX")):
         with suppress(FileExistsError):
             rename_exclusive(from_fd, source, to_fd, name)
             break
@@ -174,7 +176,7 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
     aside = _aside(tag)
     rename_exclusive(folder_fd, name, folder_fd, aside)
     if Identity.of(os.stat(aside, dir_fd=folder_fd, follow_symlinks=False)) != expected:
-        _rename_to_free_name(folder_fd, aside, folder_fd, name)
+        _rename_to_free_name(folder_fd, aside, folder_fd, name, tag)
         raise ActionError("the file was replaced or changed meanwhile", "it will be looked at again")
     os.unlink(aside, dir_fd=folder_fd)
     sync(folder_fd)
@@ -184,7 +186,7 @@ def return_aside(place: Place, tag: str) -> None:
     """Take back the first half of an interrupted `discard`."""
     with if_there(), open_folder(place) as fd:
         if has_name(fd, _aside(tag)):
-            _rename_to_free_name(fd, _aside(tag), fd, place.name)
+            _rename_to_free_name(fd, _aside(tag), fd, place.name, tag)
             sync(fd)
 
 

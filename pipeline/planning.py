@@ -13,7 +13,7 @@ from pipeline.actions import Action, ActionSettings, KeeperCheck, apply, quarant
 from pipeline.verdicts import Judge
 from store.catalog import Catalog
 from store.errors import DedupdError
-from store.ledger import EntryState, Ledger, LedgerEntry, Verb
+from store.ledger import Ledger, LedgerEntry, Verb
 from store.records import REJECTS, CatalogFile, FileStat, ImageState, Verdict, VerdictKind
 
 _LEAVING = (*REJECTS, VerdictKind.DUPLICATE, VerdictKind.SIMILAR)
@@ -28,6 +28,7 @@ class FolderPlan:
     quarantine_root: str
     prefix: str = ""  # put before relative paths where folders share a quarantine
     move_similar: bool = False
+    again: bool = False  # also act on files that a person took back
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Planner:
 
     def unsettled(self) -> list[int]:
         """List the images that have a file whose place and verdict disagree."""
-        leaving = [f for f in self._catalog.files_with(_LEAVING) if f.entry_id is None and not f.returned]
+        leaving = [f for f in self._catalog.files_with(_LEAVING) if f.lies_at is None]
         coming = [f for f in self._catalog.files_away() if f.verdict is VerdictKind.KEEP]
         return sorted({file.image_id for file in (*leaving, *coming)})
 
@@ -68,11 +69,12 @@ class Planner:
     ) -> list[Problem]:
         """Bring the files of the images to where their verdicts want them; return what was refused."""
         files = list(judge.verdicts(sorted(set(image_ids))))
-        homecoming = [(file, entry) for file, _, verdict in files if (entry := self._to_take_back(file, verdict))]
-        leaving = [item for item in files if self._leaves(item[0], item[2])]
+        homecoming = {file.id: entry for file, _, verdict in files if (entry := self._to_take_back(file, verdict))}
         batch = self._ledger.next_batch()
-        steps = [(file, partial(self._bring_home, file, entry)) for file, entry in homecoming]
-        steps += [(item[0], partial(self._send_away, *item, batch)) for item in leaving]
+        steps = [(f, partial(self._bring_home, f, homecoming[f.id])) for f, _, _ in files if f.id in homecoming]
+        for file, image, verdict in files:
+            if self._leaves(file, verdict) and (file.entry_id is None or file.id in homecoming):
+                steps.append((file, partial(self._send_away, file.id, image, verdict, batch)))
         problems = []
         for done, (file, step) in enumerate(steps, 1):
             try:
@@ -84,16 +86,23 @@ class Planner:
 
     def adopt_finished(self) -> None:
         """Note in the catalog what the ledger finished just before a crash."""
-        for entry in self._ledger.entries(state=EntryState.DONE):
+        for entry in map(self._ledger.entry, self._catalog.entries_without_file()):
             file = self._catalog.file(entry.source)
-            if self._catalog.file_of_entry(entry.id) is None and file is not None and file.entry_id is None:
+            if file is not None and file.entry_id is None:
                 image = self._catalog.image(file.image_id)
                 if image.sha256 == entry.sha256 and file.stat.mtime_ns == entry.mtime_ns:
                     self._note_away(file, entry)
+        for file in self._catalog.files_of_undone_entries():
+            assert file.entry_id is not None
+            entry = self._ledger.entry(file.entry_id)
+            # dedupd itself takes back only what is to be kept; anything else a person wanted back.
+            by_person = None if file.verdict is VerdictKind.KEEP else entry.undone_ns
+            if entry.restored is None or os.path.lexists(entry.restored):
+                note_home(self._catalog, file, entry.restored, by_person)
 
     def _leaves(self, file: CatalogFile, verdict: Verdict) -> bool:
         plan = self._plans.get(file.folder_id)
-        if plan is None or plan.verb is None or file.protected or file.returned or file.entry_id is not None:
+        if plan is None or plan.verb is None or file.protected or (file.returned and not plan.again):
             return False
         return verdict.kind in _LEAVING and (verdict.kind is not VerdictKind.SIMILAR or plan.move_similar)
 
@@ -101,9 +110,22 @@ class Planner:
         if file.entry_id is None:
             return None
         entry = self._ledger.entry(file.entry_id)
-        return None if entry.verdict is verdict.kind else entry
+        if entry.verdict is not verdict.kind or self._is_superseded(file, entry):
+            return entry
+        return None
 
-    def _send_away(self, file: CatalogFile, image: ImageState, verdict: Verdict, batch: int, now_ns: int) -> None:
+    def _is_superseded(self, file: CatalogFile, entry: LedgerEntry) -> bool:
+        """Tell whether a copy is not what is asked for now: a move is, or a copy elsewhere, or it was thrown away."""
+        plan = self._plans.get(file.folder_id)
+        if entry.verb is not Verb.COPY or plan is None or plan.verb is None:
+            return False
+        elsewhere = entry.quarantine_root != plan.quarantine_root
+        return plan.verb is Verb.MOVE or elsewhere or not os.path.lexists(entry.target)
+
+    def _send_away(self, file_id: int, image: ImageState, verdict: Verdict, batch: int, now_ns: int) -> None:
+        file = self._catalog.file_by_id(file_id)  # again: it may just have come home
+        if file is None or file.entry_id is not None:
+            return
         plan = self._plans[file.folder_id]
         assert plan.verb is not None
         folder = verdict.kind.quarantine

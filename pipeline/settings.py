@@ -13,16 +13,16 @@ class DecodeSettings:
     max_pixels: Annotated[int, Ge(1)] = 250_000_000
     max_bytes: Annotated[int, Ge(1)] = 1 << 30
     preview_pixels: Annotated[int, Ge(32), Le(4096)] = 384  # long side
-    preview_quality: Annotated[int, Ge(1), Le(100)] = 85  # JPEG quality, 1–100
+    preview_quality: Annotated[int, Ge(1), Le(100)] = 85  # of the JPEG
 
 
 @dataclass(frozen=True, slots=True)
 class QualitySettings:
     """Where a picture stops being worth keeping. Grey values run from 0 to 255."""
 
-    min_sharpness: Annotated[float, Ge(0)] = 50.0  # variance of the Laplacian, sharpest region, standard contrast
+    min_sharpness: Annotated[float, Ge(0)] = 50.0  # variance of the Laplacian at standard contrast
     min_brightness: Annotated[float, Ge(0), Le(255)] = 10.0  # mean grey
     max_brightness: Annotated[float, Ge(0), Le(255)] = 220.0  # mean grey
-    min_lights: Annotated[float, Ge(0), Le(1)] = 0.0005  # share of lit pixels that makes a dark frame a night shot
-    min_tones: Annotated[float, Ge(0), Le(255)] = 150.0  # spread of grey that makes a bright frame a picture on white
+    min_lights: Annotated[float, Ge(0), Le(1)] = 0.0005  # share of lit pixels: a night shot has some
+    min_tones: Annotated[float, Ge(0), Le(255)] = 12.0  # grey levels left in a bright frame
     working_pixels: Annotated[int, Gt(0)] = 512  # long side at which all of this is measured

@@ -197,6 +197,7 @@ def _bring_back(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str:
         _undone(entry, ledger, entry.source, now_ns)  # someone brought it home by hand
         return entry.source
 
+    exists(way.destination)  # raises when the folder is offline: refused before anything is written down
     planned = ledger.plan_undo(entry.id, entry.source, found.inode)
 
     def announce(path: str, inode: int) -> None:

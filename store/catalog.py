@@ -240,6 +240,12 @@ class Catalog:
         self._execute(sql, values)
         return None if before is None or before[0] == image_id else int(before[0])
 
+    def adopt_files(self, folder: Folder) -> None:
+        """Give a folder the files below its path that were found through another folder, a parent or a part of it."""
+        root = os.fsencode(folder.path.rstrip("/")) + b"/"
+        sql = "UPDATE files SET folder_id = ? WHERE path >= ? AND path < ? AND folder_id <> ? AND lies_at IS NULL"
+        self._execute(sql, (folder.id, root, root[:-1] + b"0", folder.id))  # "0" follows "/"
+
     def remove_file(self, file_id: int) -> None:
         """Forget a place; the image stays known."""
         self._execute("DELETE FROM files WHERE id = ?", (file_id,))
@@ -263,6 +269,19 @@ class Catalog:
         values = (os.fsencode(stat.path), _signed(stat.device), _signed(stat.inode), stat.size, stat.mtime_ns,
                   stat.ctime_ns, returned_ns, file_id)  # fmt: skip
         self._execute(sql, values)
+
+    def entries_without_file(self) -> list[int]:
+        """List the ledger entries that are done and that no file knows of: a crash came between."""
+        sql = (
+            "SELECT l.id FROM ledger l LEFT JOIN files f ON f.entry_id = l.id "
+            "WHERE l.state = 'done' AND f.id IS NULL ORDER BY l.id"
+        )
+        return [row[0] for row in self._execute(sql)]
+
+    def files_of_undone_entries(self) -> list[CatalogFile]:
+        """List the files that still point at a ledger entry that was undone: a crash came between."""
+        sql = f"SELECT {_FILE} JOIN ledger l ON l.id = f.entry_id WHERE l.state = 'undone'"
+        return [_file(row) for row in self._execute(sql)]
 
     # -- embeddings -------------------------------------------------------------------------------------------------
 

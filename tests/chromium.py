@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def find() -> str | None:
 class Tab:
     """One page of a running browser."""
 
-    def __init__(self, to_browser: int, from_browser: int) -> None:
-        self._out, self._in = os.fdopen(to_browser, "wb", 0), os.fdopen(from_browser, "rb")
+    def __init__(self, to_browser: FileIO, from_browser: BufferedReader) -> None:
+        self._out, self._in = to_browser, from_browser
         self._number = 0
         self._rest = b""
         self._session: str | None = None
@@ -128,8 +129,9 @@ def running(path: str) -> Iterator[Tab]:
         )
         os.close(to_browser[0])
         os.close(from_browser[1])
-        try:
-            yield Tab(to_browser[1], from_browser[0])
-        finally:
-            process.terminate()
-            process.wait(20)
+        with os.fdopen(to_browser[1], "wb", 0) as out, os.fdopen(from_browser[0], "rb") as back:
+            try:
+                yield Tab(out, back)
+            finally:
+                process.terminate()
+                process.wait(20)

@@ -163,7 +163,7 @@ def _with_sticker(pixels: Image) -> Image:
 
 
 def _blurred(pixels: Image) -> Image:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), pixels.shape[0] / 45), np.uint8)
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), pixels.shape[0] / 90), np.uint8)
 
 
 def _scaled(pixels: Image, gain: float, offset: float) -> Image:

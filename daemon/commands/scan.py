@@ -1,7 +1,9 @@
 """`dedupd scan`: clean folders once, then exit."""
 
+import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from store.records import CatalogFile, Folder
 
 _QUARANTINE = ("blur", "dark", "bright", "corrupt", "duplicates", "similar")
+_UNFINISHED_KEY = "unfinished_scan"
 _SUSPICIOUSLY_EMPTY = 20  # known files: from here on an empty folder looks like a share that is not mounted
 
 
@@ -34,12 +37,14 @@ _SUSPICIOUSLY_EMPTY = 20  # known files: from here on an empty folder looks like
     show_default=True,
     help="What to do with rejects and duplicates. `report` touches no file.",
 )
+@click.option("--again", is_flag=True, help="Also act on files that you took back with `dedupd undo`.")
 @config_option
 @state_option
 @json_option
 def command(
-    folders: tuple[Path, ...], output: Path, action: str, config: Path | None, state: Path | None, as_json: bool
-) -> None:
+    folders: tuple[Path, ...], output: Path, action: str, again: bool,
+    config: Path | None, state: Path | None, as_json: bool,
+) -> None:  # fmt: skip
     """Judge every picture in the folders against everything that is known, once."""
     from daemon.config import load_settings
     from daemon.session import Session
@@ -50,7 +55,7 @@ def command(
     roots = _real_roots(folders)
     target = _real_output(output, roots)
     with Session(StateFolder(state), settings) as session:
-        scan = Scan(session, roots, target, action, quiet=as_json)
+        scan = Scan(session, roots, target, action, again, quiet=as_json)
         scan.run()
         answer = scan.report(time.monotonic() - started)
     if as_json:
@@ -65,19 +70,24 @@ class Scan:
     roots: Sequence[str]
     output: str
     action: str
+    again: bool
     quiet: bool
     folders: list["Folder"] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seen: int = 0
+    first_batch: int = 0
 
     def run(self) -> None:
         """Look, measure, judge, and act."""
         session = self.session
         self.problems += [f"{o.source}: {o.error}" for o in session.recovered if o.error]
+        self.first_batch = self._begin()
+        self.folders = [session.catalog.put_folder(root, protected=self._protected(root)) for root in self.roots]
+        for folder in self.folders:
+            session.catalog.adopt_files(folder)
         if session.flow.needs_rejudging:
             with progress("judging again with changed settings", quiet=self.quiet) as advance:
                 session.flow.rejudge(session.clock_ns(), advance)
-        self.folders = [session.catalog.put_folder(root, protected=self._protected(root)) for root in self.roots]
         with progress("looking", quiet=self.quiet) as advance:
             jobs = [job for folder in self.folders for job in self._changes(folder, advance)]
         if jobs:
@@ -87,7 +97,7 @@ class Scan:
                 for step in session.ingest.run(jobs):
                     done += step
                     advance(done, len(jobs))
-        self._drop_absent_keepers()
+        session.drop_absent_keepers({folder.id for folder in self.folders})
         self._act()
         if jobs:
             session.flow.snapshot()
@@ -104,12 +114,13 @@ class Scan:
         log = write_log(folder, results.log_entries())
         page = build_report(results, knowledge, session.settings, self.action, seconds, self.problems)
         report = write_report(folder, page, knowledge.previews.read)
+        session.catalog.remember(_UNFINISHED_KEY, "{}")
         summary = results.summary()
         rate = self.seen / seconds if seconds > 0 else 0.0
         answer = {"schema": 1, **summary, "seconds": round(seconds, 3), "images_per_second": round(rate, 2),
                   "report": str(report), "log": str(log), "problems": len(self.problems)}  # fmt: skip
         if not self.quiet:
-            _tell(results, report, self.action, seconds, rate)
+            _tell(results, report, self.action, f"{seconds:.1f} s ({rate:.0f} files/s)")
         for problem in self.problems[:10]:
             warn(f"problem: {problem}")
         if len(self.problems) > 10:
@@ -147,17 +158,6 @@ class Scan:
                 "is the disk or share mounted? If they really are gone, use a fresh --state",
             )
 
-    def _drop_absent_keepers(self) -> None:
-        """Make sure that keepers in folders that were not walked are still there, until all of them are."""
-        flow, catalog = self.session.flow, self.session.catalog
-        scanned = {folder.id for folder in self.folders}
-        while True:
-            outside = _outside_keepers(flow, catalog, scanned)
-            gone = [file for file in outside if not os.path.lexists(file.stat.path)]
-            if not gone:
-                return
-            flow.forget_files(gone, self.session.clock_ns())
-
     def _act(self) -> None:
         from pipeline.planning import FolderPlan
         from store.ledger import Verb
@@ -169,7 +169,7 @@ class Scan:
         similar = self.session.settings.actions.similar == "follow"
         prefixes = _prefixes([folder.path for folder in self.folders])
         plans = {
-            folder.id: FolderPlan(folder.path, Verb(self.action), self.output, prefix, similar)
+            folder.id: FolderPlan(folder.path, Verb(self.action), self.output, prefix, similar, self.again)
             for folder, prefix in zip(self.folders, prefixes, strict=True)
         }
         with progress(f"{self.action} into quarantine", quiet=self.quiet) as advance:
@@ -177,15 +177,29 @@ class Scan:
         self.problems += [f"{problem.path}: {problem.message}" for problem in refused]
 
     def _in_scope(self, file: "CatalogFile") -> bool:
-        """Tell whether a file belongs into this run's log: it lies in the folder, or this output took it from there."""
-        return file.lies_at is None or file.lies_at.startswith(self.output.rstrip("/") + "/")
+        """Tell whether a file was seen by this run: it lies in the folder, or this run took it from there."""
+        if file.lies_at is None or file.entry_id is None:
+            return True
+        return self.session.ledger.entry(file.entry_id).batch >= self.first_batch
+
+    def _begin(self) -> int:
+        """Return the first batch of actions that counts as this run's: an interrupted run is gone on with."""
+        catalog = self.session.catalog
+        stored = json.loads(catalog.remembered(_UNFINISHED_KEY) or "{}")
+        if stored.get("roots") == list(self.roots) and stored.get("output") == self.output:
+            return int(stored["batch"])
+        batch = self.session.ledger.next_batch()
+        note = {"roots": list(self.roots), "output": self.output, "batch": batch}
+        catalog.remember(_UNFINISHED_KEY, json.dumps(note))
+        return batch
 
     def _note(self, path: str, reason: str, unseen: list[str]) -> None:
         unseen.append(path)
         self.problems.append(f"{path}: {reason}")
 
     def _protected(self, root: str) -> bool:
-        return any(hot.protected and hot.path == root for hot in self.session.settings.hot_folder)
+        hot_folders = [hot for hot in self.session.settings.hot_folder if hot.protected]
+        return any(root == hot.path or root.startswith(hot.path.rstrip("/") + "/") for hot in hot_folders)
 
     def _excluded(self) -> "Excluded":
         inside = {self.output, os.path.realpath(self.session.state.path)}
@@ -197,17 +211,6 @@ def _counted(walked: Iterator[Any], advance: Advance) -> Iterator[Any]:
         if number % 1000 == 0:
             advance(number)
         yield stat
-
-
-def _outside_keepers(flow: Any, catalog: Any, scanned: set[int]) -> list["CatalogFile"]:
-    """List the keepers of files in the scanned folders that lie in other folders."""
-    from store.records import VerdictKind
-
-    matched = catalog.files_with((VerdictKind.DUPLICATE, VerdictKind.SIMILAR))
-    image_ids = sorted({file.image_id for file in matched if file.folder_id in scanned})
-    keepers = {verdict.keeper for _, _, verdict in flow.judge.verdicts(image_ids) if verdict.keeper}
-    found = [catalog.file(path) for path in sorted(keepers)]
-    return [file for file in found if file is not None and file.folder_id not in scanned]
 
 
 def _real_roots(folders: Sequence[Path]) -> list[str]:
@@ -251,23 +254,23 @@ def _prefixes(roots: Sequence[str]) -> list[str]:
     ]
 
 
-def _tell(results: "Results", report: Path, action: str, seconds: float, rate: float) -> None:
+def _tell(results: "Results", report: Path, action: str, time_taken: str) -> None:
     from store.records import VerdictKind
 
     totals = results.totals
     say(
         f"{plural(len(results.files) + len(results.unread), 'file')}, {plural(results.images, 'image')}, "
-        f"{plural(results.groups, 'group')} in {seconds:.1f} s ({rate:.0f} files/s)"
+        f"{plural(results.groups, 'group')} in {time_taken}"
     )
-    done = {"report": "would leave", "copy": "copied", "move": "moved"}[action]
-    rows = [
-        (str(kind), f"{totals[kind]:,}", "" if kind is VerdictKind.KEEP else done)
-        for kind in VerdictKind
-        if totals[kind]
-    ]
+    acted = Counter(result.verdict.kind for result in results.files if result.action != "none")
+    done = {"copy": "copied", "move": "moved"}.get(action, "")
+    rows = [(str(k), f"{totals[k]:,}", f"{acted[k]:,} {done}" if acted[k] else "") for k in VerdictKind if totals[k]]
     table(("verdict", "files", ""), rows, right=(1,))
+    returned = sum(result.file.returned for result in results.files)
+    if returned:
+        say(f"{plural(returned, 'file')} that you took back earlier left alone (--again acts on them too)")
     say(f"report: {printable(str(report))}")
-    if action == "report" and len(rows) > 1:
+    if action == "report" and totals.total() > totals[VerdictKind.KEEP]:
         say(
-            "no file was touched; run again with --action move to put them into quarantine (dedupd undo brings them back)"
+            "no file was touched; --action move puts rejects and duplicates into quarantine, `dedupd undo` takes it back"
         )

@@ -3,26 +3,26 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image as Pillow
 
 from daemon.report import Report, ReportFile, ReportGroup, write_report
-from store.records import Evidence, Level, MatchKind, Quality, VerdictKind
+from store.records import REJECTS, Evidence, Level, MatchKind, Quality, VerdictKind
 from store.text import printable
 from tests import chromium
 from tests.scenes import draw
 
 BROWSER = chromium.find()
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium on this machine: the page was not opened"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: the page was not opened"),
+]
 
 HIT = "window.hit=1"
 PAYLOADS = (
@@ -87,9 +87,7 @@ def contents(folder: Path, names: list[str]) -> Report:
         extra = file(folder, name, verdict, Evidence(kind, 1, 2, 0.9, True, f"as {name} says"))
         keeper = replace(file(folder, name, VerdictKind.KEEP), name=f"deep {name}/{name}")
         groups.append(ReportGroup(kind.level, keeper, [extra]))
-    rejects = {
-        kind: [file(folder, name, kind) for name in PAYLOADS] for kind in (VerdictKind.BLUR, VerdictKind.DARK)
-    }
+    rejects = {kind: [file(folder, name, kind) for name in PAYLOADS] for kind in REJECTS}
     totals = {VerdictKind.KEEP: len(names), VerdictKind.DUPLICATE: len(names)}
     every = list(PAYLOADS)
     return Report(
@@ -131,11 +129,15 @@ def wait(tab: chromium.Tab, condition: str) -> None:
         tab.run("new Promise(done => setTimeout(done, 20))")
 
 
+def choose(tab: chromium.Tab, field: str, value: str) -> None:
+    """Set a field of the page as a person would, with its events."""
+    tab.run(f"document.getElementById({field!r}).value = {value!r}")
+    for event in ("input", "change"):
+        tab.run(f"document.getElementById({field!r}).dispatchEvent(new Event({event!r}))")
+
+
 def find(tab: chromium.Tab, words: str) -> None:
-    tab.run(
-        "(box => { box.value = %r; box.dispatchEvent(new Event('input')); })(document.getElementById('find'))"
-        % words
-    )
+    choose(tab, "find", words)
     tab.run("new Promise(done => setTimeout(done, 200))")
 
 
@@ -165,7 +167,7 @@ def test_hostile_names_do_nothing(tab: chromium.Tab, page: Path) -> None:
     for key in "jjk":
         tab.key(key)
     assert visible(tab, "noscript") == 0
-    assert tab.run("document.querySelectorAll('article').length") == 450 + 2 * len(PAYLOADS)
+    assert tab.run("document.querySelectorAll('article').length") == 450 + 4 * len(PAYLOADS)
     assert tab.run("typeof window.hit") == "undefined"
     assert tab.run("document.title") == title
     assert tab.run("location.href") == page.as_uri()
@@ -196,7 +198,7 @@ def test_without_script_every_group_is_there(tab: chromium.Tab, page: Path) -> N
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         tab.open(page.as_uri())
-        assert tab.run("document.querySelectorAll('article').length") == 450 + 2 * len(PAYLOADS)
+        assert tab.run("document.querySelectorAll('article').length") == 450 + 4 * len(PAYLOADS)
         assert visible(tab, ".tools") == 0
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
@@ -225,12 +227,10 @@ def test_search_and_filters_find_folded_groups(tab: chromium.Tab, page: Path) ->
     find(tab, "<script>")
     assert tab.run("document.getElementById('none').textContent").endswith(" found.")
     find(tab, "")
-    tab.run(
-        "(s => { s.value = 'edited'; s.dispatchEvent(new Event('change')); })(document.getElementById('kind'))"
-    )
+    choose(tab, "kind", "edited")
     assert tab.run("document.getElementById('none').textContent") == "90 found."
     assert visible(tab, "#duplicates, #blur") == 0
-    tab.run("(s => { s.value = ''; s.dispatchEvent(new Event('change')); })(document.getElementById('kind'))")
+    choose(tab, "kind", "")
     tab.run("document.querySelector('.chip[data-part=dark]').click()")
     assert visible(tab, ".part") == 1
     assert visible(tab, "#dark article") == len(PAYLOADS)
@@ -268,9 +268,9 @@ def test_a_link_opens_the_original(tab: chromium.Tab, tmp_path: Path, name: str)
 def test_words_can_be_read_in_both_schemes(tab: chromium.Tab, page: Path, scheme: str) -> None:
     tab.look(1200, 900, scheme)
     tab.open(page.as_uri())
-    contrast: Callable[[str], Any] = lambda selector: tab.run(CONTRAST % selector)  # noqa: E731
-    for selector in ("h1", ".lead", ".extra .m", ".extra .t b", ".keeper .t b", ".reject .t b", ".keeper dt"):
-        assert contrast(selector) >= 4.5, (selector, scheme)
+    badges = [f".c.k-{kind} .t b" for kind in ("keep", "copy", "edited", "blur", "dark", "bright", "corrupt")]
+    for selector in ("h1", ".lead", ".extra .m", ".extra .t i", ".keeper dt", ".words", *badges):
+        assert tab.run(CONTRAST.replace("SELECTOR", selector)) >= 4.5, selector
 
 
 CONTRAST = """(selector => {
@@ -280,12 +280,12 @@ CONTRAST = """(selector => {
     const light = (colours) => {
         for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
         const parts = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((part) => part / 255);
-        const [r, g, b] = parts.map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = parts.map((part) => part <= 0.04 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const [low, high] = [light(layers), light([getComputedStyle(element).color])].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
-})("%s")"""
+})("SELECTOR")"""
 
 
 def test_a_narrow_window_never_scrolls_sideways(tab: chromium.Tab, page: Path) -> None:

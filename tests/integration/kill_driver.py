@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -119,11 +120,9 @@ def main() -> None:
         for number in itertools.count():
             base = bases / f"{call}-{number}"
             # In a child of its own: the driver's own calls count as well.
-            _in_child(lambda base=base: shutil.copytree(bases / "template", base))
+            _in_child(partial(shutil.copytree, bases / "template", base))
             point, far = 1 + number * int(stride), fars / base.name
-            code = _in_child(
-                lambda call=call, point=point, base=base, far=far: _story_killed_at(call, point, base, far)
-            )
+            code = _in_child(partial(_story_killed_at, call, point, base, far))
             if code != -signal.SIGKILL or (call != "line" and point == LIMIT):
                 break
         sys.stderr.write(f"{call} {number} {code}\n")

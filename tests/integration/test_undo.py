@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.actions import recover, restore_from_manifest, undo_many
+from pipeline.actions import recover, undo_many
 from store.ledger import EntryState
 from tests.integration.kill_driver import LIMIT, STORY, SYSTEM_CALLS, content, open_ledger
 

@@ -241,7 +241,7 @@ def planet(c: Canvas) -> None:
     c.lay(np.clip((c.noise(2, 5) - 0.45) * 1.6, 0, 0.7), "#3f6aa8")
     c.lay(np.clip((c.noise(3, 5) - 0.6) * 2, 0, 0.6), "#d06a8f")
     for _ in range(420):
-        star = c.between(0.0008, 0.004)
+        star = c.between(0.0016, 0.004)
         c.oval(c.between(0, 1), c.between(0, 1), star, star, c.pick("#ffffff", "#ffe9c4", "#bcd4ff"))
     x, y, size = c.between(0.35, 0.65), c.between(0.4, 0.6), c.between(0.2, 0.28)
     ring = c.pick("#e9d2a6", "#b8e0dc")

@@ -1,6 +1,7 @@
 """Actions on real files: what is moved, what is refused, and what comes home."""
 
 import hashlib
+import itertools
 import json
 import os
 import resource
@@ -49,6 +50,7 @@ class Room:
         self.home, self.quarantine = base / "home", quarantine or base / "quarantine"
         self.home.mkdir()
         connection = sqlite3.connect(base / "ledger.db", isolation_level=None)
+        connection.execute("PRAGMA synchronous=OFF")  # power failures are not tested here, and this is quick
         database = Database(connection)
         database.executescript(MIGRATION.read_text())
         self.ledger = Ledger(database)
@@ -380,8 +382,7 @@ def test_any_name_goes_out_twice_and_comes_home(room: Room, name: bytes) -> None
 @given(st.binary(min_size=1, max_size=255), st.sampled_from(["", "restored"]), st.integers(64, 255))
 def test_variations_of_a_name_are_names(raw: bytes, word: str, limit: int) -> None:
     name = os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
-    stream = names(name, word, limit)
-    found = [next(stream) for _ in range(12)]
+    found = list(itertools.islice(names(name, word, "7-18f0a", limit), 110))
     assert len(set(found)) == len(found)
     assert all(0 < len(os.fsencode(item)) <= limit for item in found)
     if len(os.fsencode(name)) <= limit:
@@ -425,7 +426,7 @@ def test_a_file_that_changes_at_the_last_moment_stays(room: Room, change: Callab
 def test_a_file_swapped_while_its_bytes_travel_is_not_lost(
     room: Room, verb: Verb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, real = room.file("a.jpg"), placing.rename_exclusive
+    path, real = room.file("a.jpg"), syscalls.rename_exclusive
 
     def rename(from_fd: int, source: str, to_fd: int, target: str) -> None:
         if path.exists() and path.read_bytes() == b"a picture":
@@ -474,14 +475,16 @@ def test_a_racer_for_names_loses_nothing(near: Room) -> None:
     taken: list[Path] = []
 
     def take() -> None:
+        if len(taken) == 40:
+            return
         path = folder / ("a.jpg" if not taken else f"a ({len(taken) + 1}).jpg")
         with path.open("xb") as file:
             file.write(b"a stranger")
         taken.append(path)
 
     with in_a_thread(take):
-        entries = [near.move(near.file("a.jpg", f"mine {number}".encode())) for number in range(30)]
-    assert [Path(entry.target).read_bytes() for entry in entries] == [f"mine {n}".encode() for n in range(30)]
+        entries = [near.move(near.file("a.jpg", f"mine {number}".encode())) for number in range(15)]
+    assert [Path(entry.target).read_bytes() for entry in entries] == [f"mine {n}".encode() for n in range(15)]
     assert {path.read_bytes() for path in taken} <= {b"a stranger"}
 
 
@@ -551,7 +554,7 @@ def test_undo_makes_missing_parents_but_no_missing_root(room: Room) -> None:
     shutil.rmtree(room.home)
     with pytest.raises(ActionError, match="is not there"):
         undo(entry, room.ledger, 2_000)
-    assert room.ledger.entry(entry.id).unfinished  # the disk may come back with the file on it
+    assert room.ledger.entry(entry.id).state is EntryState.DONE
     room.home.mkdir()
     assert undo(entry, room.ledger, 2_000) == str(path)
     assert is_as_before(path)
@@ -637,7 +640,7 @@ def test_the_manifest_brings_everything_home(room: Room) -> None:
 
 def test_the_manifest_is_on_disk_before_the_file_is(near: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     path, seen = near.file("a.jpg"), []
-    real = placing.rename_exclusive
+    real = syscalls.rename_exclusive
 
     def rename(*arguments: Any) -> None:
         lines = (near.quarantine / MANIFEST).read_text().splitlines()

@@ -1,0 +1,155 @@
+"""Law 4, with 2, 3 and 5 along the way: whatever the history, the end is what the full walk over the files says."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.records import Level, VerdictKind
+from tests.laws.synthetic import PATHS, PROTECTED, Content, Files, Place, World, contents, folders_of_files, oracle
+
+pytestmark = pytest.mark.usefixtures("looks")
+_FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@contextmanager
+def worlds() -> Iterator[Any]:
+    """Hand out a maker of fresh worlds; all of them end with the block."""
+    folder, made = Path(tempfile.mkdtemp(prefix="dedupd-laws-")), []
+
+    def make() -> World:
+        made.append(World(folder / str(len(made))))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for world in made:
+            world.close()
+        shutil.rmtree(folder)
+
+
+def assert_lawful(world: World) -> None:
+    """Hold a world against the oracle and against the laws one by one."""
+    standings, expected = oracle(world.files)
+    verdicts = world.verdicts()
+    assert {path: (verdict.kind, verdict.keeper) for path, verdict in verdicts.items()} == expected
+    assert world.stored() == {path: kind for path, (kind, _) in expected.items()}
+    assert world.standings() == standings
+    for path, verdict in verdicts.items():
+        if path.startswith(PROTECTED):
+            assert verdict.kind is VerdictKind.KEEP
+        if verdict.keeper is not None:  # law 2
+            assert verdict.evidence is not None
+            level = Level.DUPLICATES if verdict.kind is VerdictKind.DUPLICATE else Level.SIMILAR
+            assert verdict.evidence.kind.level is level
+            assert expected[verdict.keeper][0] is not VerdictKind.DUPLICATE or verdict.keeper.startswith(PROTECTED)
+    _assert_keepers_apart(world)
+
+
+def _assert_keepers_apart(world: World) -> None:
+    for level in Level:
+        view = world.flow.knowledge.views[level]
+        rows = world.catalog.relations.standings(level).tolist()
+        keepers = [image for image, keeper in rows if image == keeper]
+        for at, one in enumerate(keepers):
+            for other in keepers[:at]:
+                both_protected = view.rank(one).protected and view.rank(other).protected
+                assert both_protected or not view.matches(one, other), "law 3"
+
+
+@_FEW
+@given(folders_of_files(), st.data())
+def test_any_order_and_any_batching_end_the_same(files: Files, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(list(files)))
+    cuts = data.draw(st.sets(st.integers(1, max(1, len(files) - 1))))
+    with worlds() as make:
+        world = make()
+        edges = [0, *sorted(cuts), len(order)]
+        for start, end in zip(edges, edges[1:], strict=False):
+            world.admit({path: files[path] for path in order[start:end]})
+        assert_lawful(world)
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("put", "put", "put", "put", "put", "flush", "delete", "rename", "restart", "rejudge", "snapshot", "lose")
+        ),
+        st.sampled_from(PATHS),
+        st.sampled_from(PATHS),
+        st.integers(0, 8),
+        st.integers(1, 3),
+    ),
+    min_size=4,
+    max_size=30,
+)
+
+
+class History:
+    """Carry steps out on a world, batching what arrives until something else happens."""
+
+    def __init__(self, world: World, choice: list[Content]) -> None:
+        self._world, self._choice, self._batch = world, choice, dict[str, Place]()
+
+    def take(self, step: tuple[str, str, str, int, int]) -> None:
+        """Carry one step out; a step that makes no sense now is left out."""
+        verb, path, other, number, mtime = step
+        if verb == "put":
+            self._batch[path] = Place(self._choice[number % len(self._choice)], mtime)
+            return
+        self.flush()
+        world = self._world
+        if verb == "delete" and path in world.files:
+            world.forget([path])
+        elif verb == "rename" and path in world.files and other not in world.files:
+            world.rename(path, other)
+        elif verb == "restart":
+            world.restart()
+        elif verb == "rejudge":
+            world.flow.rejudge(1)
+        elif verb == "snapshot":
+            world.flow.snapshot()
+        elif verb == "lose":
+            world.lose_indexes()
+
+    def flush(self) -> None:
+        """Admit what waits."""
+        if self._batch:
+            self._world.admit(self._batch)
+            self._batch = {}
+
+
+@_FEW
+@given(contents(), _STEPS)
+def test_no_history_leaves_a_trace(choice: list[Content], steps: list[tuple[str, str, str, int, int]]) -> None:
+    with worlds() as make:
+        world = make()
+        history = History(world, choice)
+        for step in steps:
+            history.take(step)
+        history.flush()
+        assert_lawful(world)
+        world.restart()
+        assert_lawful(world)
+
+
+@settings(_FEW, max_examples=25)
+@given(folders_of_files())
+def test_lost_indexes_and_previews_change_nothing(files: Files) -> None:
+    with worlds() as make:
+        world = make()
+        world.admit(files)
+        world.flow.snapshot()
+        before = world.verdicts()
+        shutil.rmtree(world.state / "previews")
+        world.lose_indexes()
+        assert world.verdicts() == before
+        world.flow.rejudge(1)
+        assert world.verdicts() == before, "what the second look saw is on record"
