@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from daemon.folders import HotFolder
 from daemon.settle import SettleSettings
+from daemon.state import StateFolder
 from daemon.workers import WorkerSettings
 from pipeline.embedding import EmbeddingSettings
 from pipeline.flow import FlowSettings
@@ -80,6 +81,21 @@ def default_config_path() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("dedupd", appauthor=False) / "dedupd.toml"
+
+
+def config_to_judge_with(named: Path | None) -> Path | None:
+    """Return the named configuration, else the default one where it exists, else None for the defaults."""
+    default = default_config_path()
+    return named if named is not None or not default.exists() else default
+
+
+def config_to_read_with(named: Path | None, state: StateFolder) -> Path | None:
+    """Return the named configuration, else the one that judged last in this state folder, else None.
+
+    A reader with other settings than the writer's would see broken laws and odd reasons where there are none.
+    """
+    noted = state.noted_config()
+    return named if named is not None or noted is None or not noted.exists() else noted
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -46,11 +46,9 @@ class Errands:
         session = self._session
         folders = [watched.folder for watched in self._roots.watched.values()]
         results = collect(session.catalog, session.flow.judge, folders)
-        actions = {watched.hot.action for watched in self._roots.watched.values()}
-        action = next((verb for verb in ("move", "copy") if verb in actions), "report")
         knowledge = session.flow.knowledge
         seconds = time.monotonic() - started
-        page = build_report(results, knowledge, session.settings, action, seconds, self._roots.problems())
+        page = build_report(results, knowledge, session.settings, results.action, seconds, self._roots.problems())
         session.state.report.mkdir(mode=0o700, exist_ok=True)
         write_report(session.state.report, page, knowledge.previews.read)
 

@@ -51,6 +51,12 @@ class Results:
         """Count the keepers that some file matches."""
         return len({result.verdict.keeper for result in self.files if result.verdict.keeper is not None})
 
+    @property
+    def action(self) -> str:
+        """What was done to files: "move" or "copy" where at least one was, else "report"."""
+        done = {result.action for result in self.files}
+        return next((verb for verb in ("move", "copy") if verb in done), "report")
+
     def summary(self) -> dict[str, object]:
         """Return the counts of the command line's contract."""
         totals = self.totals

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from store.errors import AccessError, BusyError, UsageError
 
+_CONFIG_NOTE = "configuration"
 _LOCK_WAIT_SECONDS = 1.0  # longer than the moment in which `status` tries the lock
 
 
@@ -38,6 +39,21 @@ class StateFolder:
     def quarantine(self) -> Path:
         """Where hot folders without an output of their own send their files."""
         return self.path / "quarantine"
+
+    def note_config(self, path: Path | None) -> None:
+        """Note which configuration judges here (None: the defaults), so that verbs that only read see the same."""
+        note = self.path / _CONFIG_NOTE
+        if path is None:
+            note.unlink(missing_ok=True)
+        else:
+            note.write_bytes(os.fsencode(path.absolute()))
+
+    def noted_config(self) -> Path | None:
+        """Return the configuration that judged here last; None for the defaults."""
+        try:
+            return Path(os.fsdecode((self.path / _CONFIG_NOTE).read_bytes()))
+        except OSError:
+            return None
 
     def create(self) -> None:
         """Make the folder, for its owner only."""

@@ -22,7 +22,7 @@ from store.text import printable
 def command(deep: bool, accept_vanished: Path | None, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Look for anything that is not as it should be; exit code 1 when something is found. Changes nothing."""
     from daemon.checking import find_problems
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.reading import reading
     from daemon.state import StateFolder
 
@@ -30,18 +30,25 @@ def command(deep: bool, accept_vanished: Path | None, config: Path | None, state
     if accept_vanished is not None:
         answer = _accept(folder, accept_vanished)
     else:
-        with reading(folder, load_settings(config)) as reader:
+        with reading(folder, load_settings(config_to_read_with(config, folder))) as reader:
             problems = find_problems(reader, deep=deep)
-            files = sum(reader.catalog.verdict_counts().values())
-        answer = {"schema": 1, "ok": not problems, "problems": problems, "files": files}
+            files, images = sum(reader.catalog.verdict_counts().values()), reader.catalog.count_images()
+        answer = {"schema": 1, "ok": not problems, "problems": problems, "files": files, "images": images}
     if as_json:
         emit(answer)
     else:
         for problem in answer["problems"]:
             say(f"! {printable(problem)}")
-        say("all is well" if answer["ok"] else f"{plural(len(answer['problems']), 'problem')} found")
+        say(_verdict(answer))
     if not answer["ok"]:
         click.get_current_context().exit(1)
+
+
+def _verdict(answer: dict[str, Any]) -> str:
+    if "accepted" in answer:
+        return f"accepted: what vanished from {printable(answer['accepted'])} is forgotten"
+    known = f"{plural(answer['files'], 'file')}, {plural(answer['images'], 'image')}"
+    return f"all is well: {known}" if answer["ok"] else f"{plural(len(answer['problems']), 'problem')} found among {known}"
 
 
 def _accept(folder: Any, hot_folder: Path) -> dict[str, Any]:
@@ -50,5 +57,6 @@ def _accept(folder: Any, hot_folder: Path) -> dict[str, Any]:
 
     if not is_locked(folder):
         raise UsageError("no service runs on this state folder", "without one, `dedupd scan` takes the folder as it is")
-    ask(folder, "accept-vanished", {"folder": os.path.realpath(hot_folder)}, 60.0)
-    return {"schema": 1, "ok": True, "problems": []}
+    root = os.path.realpath(hot_folder)
+    ask(folder, "accept-vanished", {"folder": root}, 60.0)
+    return {"schema": 1, "ok": True, "problems": [], "accepted": root}

@@ -16,13 +16,15 @@ from daemon.terminal import emit, plural, progress, say
 @json_option
 def command(config: Path | None, state: Path | None, as_json: bool) -> None:
     """Make missing previews and embeddings, build the indexes anew, and judge everything again. Moves no file."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_judge_with, load_settings
     from daemon.remaking import remake_previews
     from daemon.session import Session
     from daemon.state import StateFolder
 
     started = time.monotonic()
-    with Session(StateFolder(state), load_settings(config)) as session:
+    path = config_to_judge_with(config)
+    with Session(StateFolder(state), load_settings(path)) as session:
+        session.state.note_config(path)
         shutil.rmtree(session.state.path / "vectors", ignore_errors=True)
         with progress("previews", quiet=as_json) as advance:
             made, lost = remake_previews(session, advance)

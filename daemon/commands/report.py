@@ -17,7 +17,7 @@ from store.text import printable
 @json_option
 def command(output: Path | None, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Write cleaning_report.html and cleaning_log.json from the catalog; no picture is read, no file is touched."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.reading import reading
     from daemon.report import write_log, write_report
     from daemon.results import build_report, collect
@@ -25,13 +25,13 @@ def command(output: Path | None, config: Path | None, state: Path | None, as_jso
 
     started = time.monotonic()
     folder = StateFolder(state)
-    settings = load_settings(config)
+    settings = load_settings(config_to_read_with(config, folder))
     with reading(folder, settings) as reader:
         results = collect(reader.catalog, reader.judge, reader.catalog.folders())
         target = (output or folder.report).absolute()
         target.mkdir(parents=True, exist_ok=True)
         seconds = time.monotonic() - started
-        page = build_report(results, reader.knowledge, settings, "report", seconds, [])
+        page = build_report(results, reader.knowledge, settings, results.action, seconds, [])
         log = write_log(target, results.log_entries())
         report = write_report(target, page, reader.knowledge.previews.read)
     if as_json:

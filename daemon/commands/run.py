@@ -27,4 +27,5 @@ def command(config: Path | None, state: Path | None, log_level: str | None) -> N
     as_json = {"auto": None, "json": True, "text": False}[settings.logging.format]
     set_up_logging(log_level or settings.logging.level, as_json)
     with Session(folder, settings) as session:
+        folder.note_config(path)
         Service(session, path).run()

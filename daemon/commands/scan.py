@@ -115,6 +115,7 @@ class Scan:
         page = build_report(results, knowledge, session.settings, self.action, seconds, self.problems)
         report = write_report(folder, page, knowledge.previews.read)
         session.catalog.remember(_UNFINISHED_KEY, "{}")
+        self._publish(str(report))
         summary = results.summary()
         rate = self.seen / seconds if seconds > 0 else 0.0
         answer = {"schema": 1, **summary, "seconds": round(seconds, 3), "images_per_second": round(rate, 2),
@@ -126,6 +127,18 @@ class Scan:
         if len(self.problems) > 10:
             warn(f"… and {len(self.problems) - 10} more problems, all in the report")
         return answer
+
+    def _publish(self, report: str) -> None:
+        """Leave a status behind, so that `dedupd status` tells what is known."""
+        from daemon.bulletin import Bulletin
+        from daemon.status import FolderStatus
+
+        files = self.session.catalog.folder_counts()
+        folders = [
+            FolderStatus(folder.path, "scanned", files.get(folder.path, 0), "", self.action, folder.protected)
+            for folder in self.folders
+        ]
+        Bulletin(self.session, report).publish("stopped", folders, self.session.arrivals.count(), force=True)
 
     def _changes(self, folder: "Folder", advance: Advance) -> Iterator[tuple[int, str]]:
         """Compare a folder with the catalog, let go of what is gone, and yield what must be measured."""
@@ -271,6 +284,4 @@ def _tell(results: "Results", report: Path, action: str, time_taken: str) -> Non
         say(f"{plural(returned, 'file')} that you took back earlier left alone (--again acts on them too)")
     say(f"report: {printable(str(report))}")
     if action == "report" and totals.total() > totals[VerdictKind.KEEP]:
-        say(
-            "no file was touched; --action move puts rejects and duplicates into quarantine, `dedupd undo` takes it back"
-        )
+        say("no file was touched; --action move puts rejects and duplicates into quarantine, `dedupd undo` reverts it")

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 @json_option
 def command(image: Path, count: int, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Find the pictures that IMAGE is a copy of, or resembles most. IMAGE need not be known, and is not added."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.reading import reading
     from daemon.searching import search
     from daemon.state import StateFolder
 
-    settings = load_settings(config)
-    with reading(StateFolder(state), settings) as reader:
+    folder = StateFolder(state)
+    settings = load_settings(config_to_read_with(config, folder))
+    with reading(folder, settings) as reader:
         results = search(reader, settings, _measure(image, settings), count)
     if as_json:
         emit({"schema": 1, "results": results})

@@ -64,11 +64,11 @@ def _take_back(
         from daemon.requests import ask
 
         return ask(folder, "undo", arguments, _ANSWER_SECONDS)
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.session import Session
     from daemon.undoing import take_back
 
-    with Session(folder, load_settings(config)) as session:
+    with Session(folder, load_settings(config_to_read_with(config, folder))) as session:
         return take_back(session, ids=list(ids), last=last, everything=everything, dry_run=dry_run)
 
 

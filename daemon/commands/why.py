@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 @json_option
 def command(file: Path, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Explain the verdict on FILE: scores, the match with its evidence, and why the keeper is the keeper."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.reading import reading
     from daemon.state import StateFolder
 
-    settings = load_settings(config)
-    with reading(StateFolder(state), settings) as reader:
+    folder = StateFolder(state)
+    settings = load_settings(config_to_read_with(config, folder))
+    with reading(folder, settings) as reader:
         found = _find(reader, file)
         known, image, verdict = next(row for row in reader.judge.verdicts([found.image_id]) if row[0].id == found.id)
         answer = _explain(reader, settings, known, image, verdict)

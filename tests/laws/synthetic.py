@@ -325,11 +325,11 @@ def _protected(path: str) -> bool:
 
 
 def _seniority(files: Files, path: str) -> tuple[bool, int, int, bytes]:
-    return not _protected(path), files[path].mtime_ns, len(path), path.encode()
+    return not _protected(path), files[path].mtime_ns, len(path.encode()), path.encode()
 
 
 def _rank(content: Content, path: str, mtime_ns: int) -> Rank:
-    shorter = -len(path), bytes(255 - byte for byte in path.encode()) + b"\xff"
+    shorter = -len(path.encode()), bytes(255 - byte for byte in path.encode()) + b"\xff"
     size = content.width * 480, content.byte_size
     key = (content.sharpness >= 100, content.detail, *size, -mtime_ns, shorter, content.sha256)
     return Rank(content.number, (_protected(path), *key), _protected(path))
