@@ -9,18 +9,17 @@ from daemon.session import Session
 from daemon.status import FolderStatus, IndexStatus, State, Status, write_status
 
 _RATE_SECONDS = 10.0
-_PROBLEM_SECONDS = 3600.0  # for how long a problem with a single file is shown
 _COST_SHARE = 0.05  # of the loop's time, at most, goes into counting
 
 
 class Bulletin:
     """Collect what happened and publish it, not more often than it is worth."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, report: str = "") -> None:
         self._session = session
+        self._report = report or str(session.state.report / "cleaning_report.html")
         self._done: deque[tuple[float, int]] = deque()
         self._last_error = ""
-        self._problem: tuple[float, str] = (0.0, "")
         self._next = 0.0
         self._latest: Status | None = None
 
@@ -35,7 +34,6 @@ class Bulletin:
 
     def note_problem(self, problem: str) -> None:
         """Note what went wrong with one file."""
-        self._problem = (time.monotonic(), problem)
         self._last_error = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {problem}"
 
     def publish(
@@ -66,7 +64,7 @@ class Bulletin:
             images_per_second=round(self._rate(now), 2),
             index=self._index(),
             last_error=self._last_error,
-            report=str(self._session.state.report / "cleaning_report.html"),
+            report=self._report,
         )
         write_status(self._session.state, status)
         self._latest = status

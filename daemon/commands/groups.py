@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 @json_option
 def command(level: str, limit: int, linked: bool, config: Path | None, state: Path | None, as_json: bool) -> None:
     """List groups, the largest first: the keeper, its extras, and why each one matches."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_read_with, load_settings
     from daemon.reading import reading
     from daemon.state import StateFolder
 
-    with reading(StateFolder(state), load_settings(config)) as reader:
+    folder = StateFolder(state)
+    with reading(folder, load_settings(config_to_read_with(config, folder))) as reader:
         found = _linked(reader) if linked else _groups(reader, level)
     if as_json:
         emit({"schema": 1, "total": len(found), "groups": found[:limit]})
@@ -36,7 +37,7 @@ def command(level: str, limit: int, linked: bool, config: Path | None, state: Pa
     for group in found[:limit]:
         _show(group)
     if len(found) > limit:
-        say(f"… and {len(found) - limit} more (--limit, --json, or `dedupd report`)")
+        say(f"… and {plural(len(found) - limit, 'group')} more (--limit, --json, or `dedupd report`)")
 
 
 def _groups(reader: "Reader", level: str) -> list[dict[str, Any]]:
@@ -78,9 +79,14 @@ def _linked(reader: "Reader") -> list[dict[str, Any]]:
 
 
 def _show(group: dict[str, Any]) -> None:
-    head = f"{plural(len(group['members']), 'file')} linked" if group["keeper"] is None else printable(group["keeper"])
-    say(f"{group['level']}: {head}")
+    count, keeper = len(group["members"]), group["keeper"]
+    if keeper is None:
+        say(f"{plural(count, 'file')} linked with each other")
+    else:
+        what = plural(count, "duplicate") if group["level"] == "duplicates" else f"{count:,} similar"
+        say(f"{what} beside {printable(keeper)}")
     for member in group["members"]:
         say(f"  {printable(member['path'])}")
         if "reason" in member:
             say(f"      {printable(member['reason'])}")
+    say()

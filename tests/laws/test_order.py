@@ -16,7 +16,8 @@ from store.records import Level, VerdictKind
 from tests.laws.synthetic import PATHS, PROTECTED, Content, Files, Place, World, contents, folders_of_files, oracle
 
 pytestmark = pytest.mark.usefixtures("looks")
-_FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "60"))  # raise it to hunt
+_FEW = settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @contextmanager
