@@ -51,9 +51,7 @@ _SCROLL = """new Promise((done) => {
 def contents(groups: int, pictures: int) -> Report:
     """Make a report of so many groups, with so many pictures each."""
     found = [
-        ReportGroup(
-            Level.DUPLICATES, _file(number, 0), tuple(_file(number, member) for member in range(1, pictures))
-        )
+        ReportGroup(Level.DUPLICATES, _file(number, 0), tuple(_file(number, member) for member in range(1, pictures)))
         for number in range(groups)
     ]
     totals = {VerdictKind.KEEP: groups, VerdictKind.DUPLICATE: groups * (pictures - 1)}
@@ -107,11 +105,7 @@ def _open(browser: str, page: Path) -> dict[str, float]:
         tab.open(page.as_uri())
         figures: dict[str, float] = tab.run(_TIMING)
         figures["previews_loaded"] = len(
-            [
-                event
-                for event in tab.of("Network.requestWillBeSent")
-                if event["request"]["url"].endswith(".jpg")
-            ]
+            [event for event in tab.of("Network.requestWillBeSent") if event["request"]["url"].endswith(".jpg")]
         )
         figures["scroll_to_end_seconds"] = tab.run(_SCROLL)
         figures["search_seconds"] = tab.run(_SEARCH)

@@ -50,17 +50,18 @@ class Bulletin:
         if now < self._next and not force:
             return
         catalog = self._session.catalog
+        verdicts = catalog.verdict_counts()
         status = Status(
             state=state or _state(folders, reasons, queue),
             pid=None if state == "stopped" else os.getpid(),
             updated_ns=time.time_ns(),
             reasons=tuple(reasons),
             folders=tuple(folders) or (self._latest.folders if self._latest else ()),
-            files=sum(catalog.verdict_counts().values()),
+            files=sum(verdicts.values()),
             images=catalog.count_images(),
             groups=catalog.count_groups(),
             queue=queue,
-            verdicts=catalog.verdict_counts(),
+            verdicts=verdicts,
             images_per_second=round(self._rate(now), 2),
             index=self._index(),
             last_error=self._last_error,

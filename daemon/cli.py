@@ -1,6 +1,8 @@
 """The command: verbs by name, errors with a hint, exit codes. Verbs are imported when they are called."""
 
+import difflib
 import importlib
+import io
 import json
 import sys
 from typing import Any
@@ -40,6 +42,16 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(f"daemon.commands.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; name the nearest one for a misspelt word."""
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _VERBS, 1)
+            hint = f"did you mean `dedupd {near[0]}`?" if near else "`dedupd --help` lists the verbs"
+            raise UsageError(f"there is no verb {args[0]!r}", hint)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs without importing any."""
         with formatter.section("Commands"):
@@ -62,6 +74,9 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code."""
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows escapes, not a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(words, prog_name="dedupd", standalone_mode=False)
     except click.exceptions.Abort:
@@ -69,7 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except click.ClickException as error:
-        sys.exit(_fail(UsageError(error.format_message(), _usage_hint(error)), words))
+        message = error.format_message()
+        sys.exit(_fail(UsageError(message[:1].lower() + message[1:], _usage_hint(error)), words))
     except DedupdError as error:
         sys.exit(_fail(error, words))
     except BrokenPipeError:

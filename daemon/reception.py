@@ -117,6 +117,7 @@ class Reception:
         self._session.arrivals.remove([p for p in pending if p not in seen and not is_below(p, unseen)])
         if changes.vanished:
             self._forget([known[path] for path in changes.vanished], root, len(known))
+        self._accepted.discard(root)  # it was for this walk, whether something was gone or not
 
     def _forget(self, files: list[CatalogFile], root: str, known: int) -> None:
         share = self._session.settings.upkeep.max_vanished_share

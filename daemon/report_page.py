@@ -134,7 +134,7 @@ class Pages:
     """Describes pictures for one page: knows where it lies and which previews lie beside it."""
 
     def __init__(self, report: Report, folder: str, previews_name: str, shown: AbstractSet[bytes]) -> None:
-        self._folder = os.fsencode(os.path.abspath(folder))  # noqa: PTH100  lexical, as a browser does
+        self._folder = os.fsencode(os.path.abspath(folder))  # lexical, as a browser does
         self._previews_name = previews_name
         self._report = report
         self._shown = shown
@@ -156,8 +156,7 @@ class Pages:
                 badge="keeper",
             ),
             extras=tuple(
-                self._card(m, m.evidence, _facts(_METRICS, m, group.keeper, best))
-                for m in members[:MAX_CARDS]
+                self._card(m, m.evidence, _facts(_METRICS, m, group.keeper, best)) for m in members[:MAX_CARDS]
             ),
             lines=tuple(_line(member) for member in rest[:MAX_LINES]),
             beyond=len(rest[MAX_LINES:]),
@@ -191,8 +190,8 @@ class Pages:
         )
 
     def _link(self, path: str) -> str:
-        raw = os.fsencode(os.path.abspath(path))  # noqa: PTH100  lexical, as a browser does
-        if os.path.splitext(raw)[1].lower() not in _LINKED:  # noqa: PTH122  bytes
+        raw = os.fsencode(os.path.abspath(path))  # lexical, as a browser does
+        if os.path.splitext(raw)[1].lower() not in _LINKED:
             return ""
         # Percent-encoded bytes: a name that is no UTF-8 or reads "javascript:…" is a path like any other.
         return quote(os.path.relpath(raw, self._folder))
@@ -299,11 +298,7 @@ def _facts(
 
 def _line(file: ReportFile) -> str:
     evidence = file.evidence
-    return (
-        f"{file.name} · {KIND_WORDS[evidence.kind]} · {distances_in_words(evidence)}"
-        if evidence
-        else file.name
-    )
+    return f"{file.name} · {KIND_WORDS[evidence.kind]} · {distances_in_words(evidence)}" if evidence else file.name
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:
@@ -341,9 +336,7 @@ def _source(name: str) -> str:
 
 def _policy(css: str, script: str) -> str:
     """Allow exactly our style, our script and pictures that lie on the same disk or server."""
-    style, code = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script)
-    )
+    style, code = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script))
     return (
         f"default-src 'none'; img-src 'self' file:; style-src 'sha256-{style}'; script-src 'sha256-{code}'; "
         "base-uri 'none'; form-action 'none'"

@@ -173,7 +173,7 @@ class Roots:
 
 
 def refuse_nesting(settings: Settings, state: StateFolder) -> None:
-    """Refuse no hot folder at all, one named twice or nested, or a quarantine or state inside one. Raises ConfigError."""
+    """Refuse no hot folder, one named twice or nested, a quarantine or state inside one. Raises ConfigError."""
     roots = [hot.path for hot in settings.hot_folder]
     if not roots:
         raise ConfigError(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from store.text import printable
 
 _PLAIN_EVERY_SECONDS = 10.0
+_PIPE_WIDTH = 10_000
 
 
 class Advance(Protocol):
@@ -48,10 +49,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
         grid.add_column(name, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(soft_wrap=False)
-    if not sys.stdout.isatty():
-        console.width = 160
-    console.print(grid)
+    if sys.stdout.isatty():
+        Console(soft_wrap=False).print(grid)
+        return
+    console = Console(width=_PIPE_WIDTH)  # no path is broken in two where a program reads
+    with console.capture() as captured:
+        console.print(grid)
+    for line in captured.get().splitlines():
+        say(line.rstrip())
 
 
 @contextmanager

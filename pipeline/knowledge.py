@@ -76,7 +76,10 @@ class LevelView:
         ids = self._matcher.near(image_id)
         keepers = self._standings.keepers_of(ids)
         extras = (keepers != ids) & (keepers != 0)
-        lower = [k for k in np.unique(keepers[extras]).tolist() if outranks(keeper_below, self._ranks(k))]
+        behind = np.unique(keepers[extras])
+        # A keeper that has just left play has no rank any more; its extras are under reconsideration as it is.
+        standing = behind[self._standings.keepers_of(behind) == behind].tolist()
+        lower = [keeper for keeper in standing if outranks(keeper_below, self._ranks(keeper))]
         found: list[int] = ids[extras & np.isin(keepers, lower)].tolist()
         return found
 

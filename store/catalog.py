@@ -5,7 +5,7 @@ Every method runs inside the caller's transaction (`with catalog.transaction()`)
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,15 @@ class Catalog:
         """Close the connection."""
         self.database.conn.close()
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """Open one immediate transaction around a block."""
-        return transaction(self.database)
+        try:
+            with transaction(self.database):
+                yield
+        except BaseException:
+            self._models.clear()  # a model's number may have been rolled back
+            raise
 
     # -- memory of settings -----------------------------------------------------------------------------------------
 

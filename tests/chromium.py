@@ -5,6 +5,7 @@ is opened. `find()` says where the browser is; who needs one and finds none skip
 """
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -110,25 +111,18 @@ class Tab:
 def running(path: str) -> Iterator[Tab]:
     """Run a browser with an empty profile and yield its tab."""
     to_browser, from_browser = os.pipe(), os.pipe()
-
-    def take_pipes() -> None:
-        # By way of spare numbers: one of the pipes may itself be descriptor 3 or 4.
-        os.dup2(to_browser[0], 90)
-        os.dup2(from_browser[1], 91)
-        os.dup2(90, 3)
-        os.dup2(91, 4)
-
+    # Moved up first: one of the pipes may itself be descriptor 3 or 4, and redirecting would overwrite the other.
+    commands, answers = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser[0], from_browser[1]))
+    shell = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh"]
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-        command = [path, *_FLAGS, f"--user-data-dir={profile}"]
         process = subprocess.Popen(
-            command,
+            [*shell, path, *_FLAGS, f"--user-data-dir={profile}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            close_fds=False,
-            preexec_fn=take_pipes,
+            pass_fds=(commands, answers),
         )
-        os.close(to_browser[0])
-        os.close(from_browser[1])
+        for end in (to_browser[0], from_browser[1], commands, answers):
+            os.close(end)
         with os.fdopen(to_browser[1], "wb", 0) as out, os.fdopen(from_browser[0], "rb") as back:
             try:
                 yield Tab(out, back)

@@ -181,9 +181,7 @@ _EDITS = (
     _Edit("sticker", MatchKind.EDITED, "jpg", lambda pixels, _: _jpeg(_with_sticker(pixels), 85)),
     _Edit("cropped", MatchKind.COPY, "jpg", lambda pixels, _: _jpeg(_cropped(pixels), 88)),
     _Edit("repacked", MatchKind.PIXELS, "png", lambda pixels, _: _png(pixels, 9)),
-    _Edit(
-        "mirrored", MatchKind.COPY, "jpg", lambda pixels, _: _jpeg(np.ascontiguousarray(pixels[:, ::-1]), 88)
-    ),
+    _Edit("mirrored", MatchKind.COPY, "jpg", lambda pixels, _: _jpeg(np.ascontiguousarray(pixels[:, ::-1]), 88)),
     _Edit("turned", MatchKind.COPY, "jpg", lambda pixels, _: _turned(pixels)),
     _Edit("stripped", MatchKind.PIXELS, "jpg", lambda _, encoded: _without_tags(encoded)),
 )

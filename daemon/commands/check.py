@@ -48,7 +48,9 @@ def _verdict(answer: dict[str, Any]) -> str:
     if "accepted" in answer:
         return f"accepted: what vanished from {printable(answer['accepted'])} is forgotten"
     known = f"{plural(answer['files'], 'file')}, {plural(answer['images'], 'image')}"
-    return f"all is well: {known}" if answer["ok"] else f"{plural(len(answer['problems']), 'problem')} found among {known}"
+    if answer["ok"]:
+        return f"all is well: {known}"
+    return f"{plural(len(answer['problems']), 'problem')} found; {known} known"
 
 
 def _accept(folder: Any, hot_folder: Path) -> dict[str, Any]:

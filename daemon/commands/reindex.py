@@ -37,8 +37,7 @@ def command(config: Path | None, state: Path | None, as_json: bool) -> None:
     if as_json:
         emit(answer)
         return
-    say(
-        f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made, {plural(len(changed), 'verdict')} changed"
-    )
+    done = f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made"
+    say(f"{done}, {plural(len(changed), 'verdict')} changed")
     if lost:
         say(f"{plural(lost, 'preview')} could not be made: their files are offline or changed")

@@ -46,15 +46,17 @@ def command(
     config: Path | None, state: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge every picture in the folders against everything that is known, once."""
-    from daemon.config import load_settings
+    from daemon.config import config_to_judge_with, load_settings
     from daemon.session import Session
     from daemon.state import StateFolder
 
     started = time.monotonic()
-    settings = load_settings(config)
+    path = config_to_judge_with(config)
+    settings = load_settings(path)
     roots = _real_roots(folders)
     target = _real_output(output, roots)
     with Session(StateFolder(state), settings) as session:
+        session.state.note_config(path)
         scan = Scan(session, roots, target, action, again, quiet=as_json)
         scan.run()
         answer = scan.report(time.monotonic() - started)

@@ -40,10 +40,9 @@ def _show(status: "Status", folder: Path) -> None:
     if not status.updated_ns:
         say("nothing is known yet: run `dedupd scan FOLDER --output DIR` or `dedupd run --config FILE`")
         return
-    say(
-        f"{plural(status.files, 'file')}, {plural(status.images, 'image')}, {plural(status.groups, 'group')}; "
-        f"queue {status.queue:,}; {status.images_per_second:.1f} images/s"
-    )
+    known = f"{plural(status.files, 'file')}, {plural(status.images, 'image')}, {plural(status.groups, 'group')}"
+    rate = f"; {status.images_per_second:.1f} images/s" if status.pid else ""
+    say(f"{known}; queue {status.queue:,}{rate}")
     counts = [f"{count:,} {kind}" for kind, count in status.as_json()["verdicts"].items() if count]
     say("verdicts: " + (", ".join(counts) or "none yet"))
     index = status.index

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from daemon.options import config_option, json_option, state_option
-from daemon.terminal import emit, plural, say, table, warn
+from daemon.terminal import emit, plural, say, warn
 from store.errors import UsageError
 from store.text import printable
 
@@ -114,12 +114,10 @@ def _listed(state: Path | None) -> dict[str, Any]:
 def _show(answer: dict[str, Any]) -> None:
     actions = answer["actions"]
     if "would_undo" in answer:
-        rows = [
-            (str(a["id"]), a.get("path") or a.get("from") or "", a.get("source") or a.get("to") or "") for a in actions
-        ]
-        if rows:
-            table(("action", "lies at", "came from"), rows, right=(0,))
-        say(f"{plural(len(rows), 'action')} can be taken back" if rows else "nothing to take back")
+        for action in actions:
+            say(f"{action['id']:>6}  {printable(action.get('source') or action['to'])}")
+            say(f"        lies at {printable(action.get('path') or action['from'])}")
+        say(f"{plural(len(actions), 'action')} can be taken back" if actions else "nothing to take back")
         return
     say(f"{plural(answer['undone'], 'action')} taken back" if actions else "nothing to take back")
     for action in actions:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.options import config_option, json_option, state_option
-from daemon.terminal import emit, say, table
+from daemon.terminal import emit, plural, say, table
 from store.errors import UsageError
 from store.text import printable
+
+_MOST_RIVALS = 20  # extras that a keeper is compared with
+_MOST_SHOWN = 3  # of them to a person
 
 if TYPE_CHECKING:
     from daemon.config import Settings
@@ -83,8 +86,10 @@ def _explain(
     rivals = []
     for level in Level:
         keeper_id = reader.knowledge.standings[level].keeper_of(image.id)
-        family = [] if keeper_id is None else [keeper_id, *reader.catalog.relations.extras_of(level, keeper_id)]
-        rivals += [(level, other) for other in family if other != image.id][:20]
+        if keeper_id == image.id:
+            rivals += [(level, extra) for extra in reader.catalog.relations.extras_of(level, image.id)[:_MOST_RIVALS]]
+        elif keeper_id is not None:
+            rivals.append((level, keeper_id))
     ours = (image, reader.catalog.files_of([image.id])[image.id])
     answer["criteria"] = []
     for level, other_id in rivals:
@@ -127,7 +132,7 @@ def _show(answer: dict[str, Any]) -> None:
             f"sharpness {scores['sharpness']:.0f}, brightness {scores['brightness']:.0f}, "
             f"contrast {scores['contrast']:.0f}, detail {scores['detail']:.3g} MP"
         )
-    for rival in answer["criteria"]:
+    for rival in answer["criteria"][:_MOST_SHOWN]:
         say()
         say(f"  {rival['level']}: against {printable(rival['other'])}")
         head = ("criterion", "this one" if rival["this_is_keeper"] else "the keeper",
@@ -136,5 +141,9 @@ def _show(answer: dict[str, Any]) -> None:
             head,
             [(r["criterion"], r["keeper"], r["extra"], "◀ decides" if r["decides"] else "") for r in rival["rows"]],
         )
+    if len(answer["criteria"]) > _MOST_SHOWN:
+        say(f"  … and {plural(len(answer['criteria']) - _MOST_SHOWN, 'comparison')} more (--json)")
+    if answer["returned_by_a_person"]:
+        say("  you took it back, so it stays where it is")
     for entry in answer["history"]:
         say(f"  action {entry['id']}: {entry['verb']} to {printable(entry['to'])}, {entry['state']}")

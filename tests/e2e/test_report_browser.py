@@ -171,9 +171,7 @@ def test_hostile_names_do_nothing(tab: chromium.Tab, page: Path) -> None:
     assert tab.run("typeof window.hit") == "undefined"
     assert tab.run("document.title") == title
     assert tab.run("location.href") == page.as_uri()
-    assert (
-        tab.run("document.querySelectorAll('script, iframe, svg, base, meta[http-equiv], body').length") == 4
-    )
+    assert tab.run("document.querySelectorAll('script, iframe, svg, base, meta[http-equiv], body').length") == 4
     assert tab.of("Page.javascriptDialogOpening") == []
     # The policy had nothing to block: escaping alone was enough.
     assert [event["entry"]["text"] for event in tab.of("Log.entryAdded")] == []
@@ -186,9 +184,7 @@ def test_hostile_names_do_nothing(tab: chromium.Tab, page: Path) -> None:
 def test_the_policy_stands_behind_the_escaping(tab: chromium.Tab, page: Path) -> None:
     tab.open(page.as_uri())
     tab.run(f"document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=x onerror={HIT}>')")
-    tab.run(
-        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.hit=2'}))"
-    )
+    tab.run("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.hit=2'}))")
     tab.run("new Promise(done => setTimeout(done, 100))")
     assert tab.run("typeof window.hit") == "undefined"
     assert any("Content Security Policy" in event["entry"]["text"] for event in tab.of("Log.entryAdded"))
@@ -207,9 +203,7 @@ def test_without_script_every_group_is_there(tab: chromium.Tab, page: Path) -> N
 def test_previews_load_only_near_the_window(tab: chromium.Tab, page: Path) -> None:
     tab.look(1200, 900)
     tab.open(page.as_uri())
-    asked = [
-        event for event in tab.of("Network.requestWillBeSent") if event["request"]["url"].endswith(".jpg")
-    ]
+    asked = [event for event in tab.of("Network.requestWillBeSent") if event["request"]["url"].endswith(".jpg")]
     assert 0 < len(asked) < 60
     assert tab.run("[...document.images].every(image => image.loading === 'lazy' || image.closest('dialog'))")
 
@@ -252,9 +246,7 @@ def test_keys_reach_search_groups_and_the_comparison(tab: chromium.Tab, page: Pa
     assert tab.run("document.activeElement.id") == "find"
 
 
-@pytest.mark.parametrize(
-    "name", ["100% #1?.jpg", "javascript:hit().jpg", os.fsdecode(b"caf\xe9.jpg"), "a'b\"c<d>.jpg"]
-)
+@pytest.mark.parametrize("name", ["100% #1?.jpg", "javascript:hit().jpg", os.fsdecode(b"caf\xe9.jpg"), "a'b\"c<d>.jpg"])
 def test_a_link_opens_the_original(tab: chromium.Tab, tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / name).write_bytes(picture(1))

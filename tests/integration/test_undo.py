@@ -1,5 +1,7 @@
 """Kill a move or an undo at any point: recovery leaves one intact copy, and everything can be brought home."""
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.actions import recover, undo_many
-from store.ledger import EntryState
+from pipeline.actions import Action, ActionSettings, apply, quarantine_target, recover, undo, undo_many
+from store.ledger import EntryState, Verb
+from store.records import FileStat, VerdictKind
 from tests.integration.kill_driver import LIMIT, STORY, SYSTEM_CALLS, content, open_ledger
 
 ROOT = Path(__file__).parents[2]
 MTIME_NS = 1_600_000_000_123_456_789
+EXT4_SHUTDOWN, WITHOUT_FLUSHING = 0x8004587D, 2  # linux: EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
 FULL = os.environ.get("DEDUPD_FULL_SWEEP") == "1"  # every point of every call: minutes
 
 
@@ -102,3 +106,71 @@ def test_a_kill_at_any_write_type_system_call_loses_nothing(tmp_path: Path, far:
     points = _sweep(far, tmp_path, specs, tracer)
     assert _check_all(far, tmp_path) == sum(points.values()) + len(specs)
     assert min(points.values()) >= 2
+
+
+class Disk:
+    """An ext4 disk in a file, whose power can be cut: what was not synchronised is gone then."""
+
+    def __init__(self, base: Path) -> None:
+        self.image, self.path = base / "image", base / "disk"
+        self.path.mkdir()
+        with self.image.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
+        self.mount()
+
+    def mount(self) -> None:
+        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", self.path], check=True)
+
+    def cut_power(self) -> None:
+        fd = os.open(self.path, os.O_RDONLY)
+        fcntl.ioctl(fd, EXT4_SHUTDOWN, WITHOUT_FLUSHING.to_bytes(4, sys.byteorder))
+        os.close(fd)
+        self.unmount()
+        # A copy, because another process's mount namespace may keep the dead disk alive.
+        self.image = shutil.copy(self.image, self.image.with_name("image after"))
+        self.mount()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    if not FULL or os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+        pytest.skip("mounts a disk: needs DEDUPD_FULL_SWEEP=1, root and mkfs.ext4")
+    disk = Disk(tmp_path)
+    yield disk
+    disk.unmount()
+
+
+@pytest.mark.parametrize("homeward", [False, True], ids=["move", "undo"])
+@pytest.mark.parametrize("where", ["quarantine", "home", "both"])
+def test_what_is_called_done_outlives_a_power_failure(disk: Disk, tmp_path: Path, where: str, homeward: bool) -> None:
+    home = (disk.path if where != "quarantine" else tmp_path) / "home"
+    quarantine = (disk.path if where != "home" else tmp_path) / "quarantine"
+    path, picture = home / "sub/a.jpg", os.urandom(100_000)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(picture)
+    ledger = open_ledger(tmp_path / "ledger.db")  # elsewhere: its commits would flush the disk's journal as well
+    ledger._database.executescript((ROOT / "store/migrations/0002_ledger.sql").read_text())
+    os.sync()
+    action = Action(
+        verb=Verb.MOVE,
+        source=FileStat.of(str(path), path.lstat()),
+        sha256=hashlib.sha256(picture).digest(),
+        target=quarantine_target(str(quarantine), "blur", "sub/a.jpg"),
+        verdict=VerdictKind.BLUR,
+        reason="too soft",
+        keeper=None,
+        folder_root=str(home),
+        quarantine_root=str(quarantine),
+    )
+    entry = apply(action, ledger, 1_000, settings=ActionSettings(min_free_bytes=0))
+    if homeward:
+        undo(entry, ledger, 2_000)
+    disk.cut_power()
+    state, place = (EntryState.UNDONE, path) if homeward else (EntryState.DONE, Path(entry.target))
+    assert [item.state for item in ledger.entries()] == [state]
+    assert place.read_bytes() == picture
+    assert _files(home, quarantine) == [place]

@@ -146,9 +146,7 @@ def pot_plant(c: Canvas) -> None:
 
 def quilt(c: Canvas) -> None:
     """Sew a patchwork of triangles."""
-    inks = c.rng.permutation(
-        np.array(["#d95d39", "#f0a202", "#202c59", "#581f18", "#f4e9cd", "#468189", "#9dbebb"])
-    )
+    inks = c.rng.permutation(np.array(["#d95d39", "#f0a202", "#202c59", "#581f18", "#f4e9cd", "#468189", "#9dbebb"]))
     side = int(c.rng.integers(5, 8))
     step = 1 / side
     columns = int(side * c.aspect) + 1
@@ -290,9 +288,7 @@ def _fish(c: Canvas, x: float, y: float, size: float) -> None:
     body = c.pick("#ff7b25", "#f9d423", "#e84a5f", "#7c5cff")
     fins = c.pick("#fff6e5", "#22223b", "#1b998b")
     c.polygon([(x - to * 0.8, y), (x - to * 1.7, y - size * 0.6), (x - to * 1.7, y + size * 0.6)], fins)
-    c.polygon(
-        [(x - to * 0.3, y - size * 0.5), (x - to * 0.5, y - size), (x + to * 0.4, y - size * 0.5)], fins
-    )
+    c.polygon([(x - to * 0.3, y - size * 0.5), (x - to * 0.5, y - size), (x + to * 0.4, y - size * 0.5)], fins)
     c.oval(x, y, size * 1.15, size * 0.62, body)
     for stripe in (-0.5, 0.0, 0.45):
         c.oval(x + to * stripe, y, size * 0.09, size * 0.56 * (1 - stripe**2 * 0.5), fins)
@@ -334,12 +330,8 @@ def stained_glass(c: Canvas) -> None:
         second = np.where(closer, nearest, np.minimum(second, away))
         owner[closer] = index
         nearest = np.minimum(nearest, away)
-    inks = np.array(
-        [rgb(ink) for ink in ("#c42c34", "#f0aa30", "#1e5ca0", "#22805c", "#7a3c96", "#eee2be", "#46aabe")]
-    )
-    table = np.clip(
-        inks[c.rng.integers(len(inks), size=count)] * c.rng.uniform(0.7, 1.05, (count, 1)), 0, 255
-    )
+    inks = np.array([rgb(ink) for ink in ("#c42c34", "#f0aa30", "#1e5ca0", "#22805c", "#7a3c96", "#eee2be", "#46aabe")])
+    table = np.clip(inks[c.rng.integers(len(inks), size=count)] * c.rng.uniform(0.7, 1.05, (count, 1)), 0, 255)
     rim = np.hypot(x, y) - 0.27 - 0.05 * np.cos(int(c.rng.integers(5, 10)) * np.arctan2(y, x))
     panes = np.where((rim < 0)[..., None], 255 - 0.6 * table[owner][..., [2, 0, 1]], table[owner])
     c.pixels = np.asarray(cv2.resize(panes.astype(np.uint8), (c.width, c.height)), np.uint8)

@@ -197,9 +197,7 @@ def birches(c: Canvas) -> None:
     """Paint pale trunks before autumn leaves."""
     warm = c.rng.random() < 0.5
     c.sky(*(("#f5d58a", "#dd9138", "#7d4a1c") if warm else ("#dcebc0", "#8fb24c", "#3a5a26")))
-    inks = (
-        ("#f7c948", "#e8892b", "#c4501f", "#fbe7a1") if warm else ("#c5dd6b", "#7fa83a", "#4d7c2a", "#f2f0b5")
-    )
+    inks = ("#f7c948", "#e8892b", "#c4501f", "#fbe7a1") if warm else ("#c5dd6b", "#7fa83a", "#4d7c2a", "#f2f0b5")
     for _ in range(1100):
         x, y = c.between(0, 1), c.between(0, 0.95) ** 1.3
         c.oval(x, y, c.between(0.006, 0.02), c.between(0.004, 0.01), c.pick(*inks), c.between(0, 180))
@@ -246,8 +244,7 @@ def planet(c: Canvas) -> None:
     x, y, size = c.between(0.35, 0.65), c.between(0.4, 0.6), c.between(0.2, 0.28)
     ring = c.pick("#e9d2a6", "#b8e0dc")
     rings = [
-        (size * (2.1 - 0.13 * step), size * (0.6 - 0.04 * step), mix(ring, "#2a2356", 0.17 * step))
-        for step in range(5)
+        (size * (2.1 - 0.13 * step), size * (0.6 - 0.04 * step), mix(ring, "#2a2356", 0.17 * step)) for step in range(5)
     ]
     for wide, high, ink in rings:
         c.oval(x, y, wide, high, ink, -18, 360, 0.008)

@@ -87,9 +87,7 @@ def test_edited_copies_differ_in_one_place_only(album: Album) -> None:
     for file in of(album, "sticker"):
         copy = pixels(album, file)
         height, width = copy.shape[:2]
-        keeper = cv2.resize(
-            pixels(album, original(album, file)), (width, height), interpolation=cv2.INTER_AREA
-        )
+        keeper = cv2.resize(pixels(album, original(album, file)), (width, height), interpolation=cv2.INTER_AREA)
         far = cv2.blur(np.abs(copy.astype(np.int16) - keeper).mean(axis=2), (9, 9)) > 25
         assert 0.04 < far.mean() < 0.3
         assert far[: int(height * 0.6)].mean() < 0.02
@@ -126,16 +124,12 @@ def test_waves_deal_every_file_once(album: Album) -> None:
 
 
 def test_the_same_seed_draws_the_same_album(tmp_path: Path) -> None:
-    first, again, other = (
-        write_album(tmp_path / name, seed, 4) for name, seed in (("a", 3), ("b", 3), ("c", 4))
-    )
+    first, again, other = (write_album(tmp_path / name, seed, 4) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
     assert first.files == again.files
     for file in first.files:
         assert first.path(file).read_bytes() == again.path(file).read_bytes()
         assert first.path(file).stat().st_mtime_ns == again.path(file).stat().st_mtime_ns
-    assert {first.path(f).read_bytes() for f in first.files}.isdisjoint(
-        other.path(f).read_bytes() for f in other.files
-    )
+    assert {first.path(f).read_bytes() for f in first.files}.isdisjoint(other.path(f).read_bytes() for f in other.files)
 
 
 @pytest.mark.parametrize("size", [(64, 48), (97, 31), (31, 97)])

@@ -82,9 +82,7 @@ class Page(HTMLParser):
 
     @property
     def originals(self) -> list[bytes]:
-        links = [
-            a["href"] for tag, a in self.elements if tag == "a" and a.get("class", "").split(" ")[0] == "p"
-        ]
+        links = [a["href"] for tag, a in self.elements if tag == "a" and a.get("class", "").split(" ")[0] == "p"]
         return [unquote_to_bytes(link) for link in links]
 
 
@@ -97,9 +95,7 @@ def written(folder: Path, contents: Report) -> Page:
 
 def test_the_page_shows_keeper_and_extras_side_by_side(tmp_path: Path) -> None:
     page = written(tmp_path, report(group(file("day/small.jpg", scale=2))))
-    roles = [
-        found["class"].split()[1] for tag, found in page.elements if tag == "figure" and "class" in found
-    ]
+    roles = [found["class"].split()[1] for tag, found in page.elements if tag == "figure" and "class" in found]
     assert roles == ["keeper", "extra"]
     for words in (
         "keeper.jpg",
@@ -167,9 +163,7 @@ def test_hostile_names_stay_words(tmp_path: Path, name: str) -> None:
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
     names = [set(found) for _, found in hostile.elements]
     assert names == [set(found) for _, found in plain.elements]
-    assert not any(
-        attribute.startswith("on") or attribute == "style" for found in names for attribute in found
-    )
+    assert not any(attribute.startswith("on") or attribute == "style" for found in names for attribute in found)
     for hidden in ("\x1b", "\r", "\u202e", "\udce9", "49.jpg"):
         assert hidden not in hostile.source
 

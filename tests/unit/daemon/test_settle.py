@@ -150,7 +150,7 @@ PATHS = ["/hot/1.jpg", "/hot/2.jpg", "/hot/3.jpg"]
 SETTINGS = SettleSettings(settle_seconds=2.0, empty_settle_seconds=7.0, max_backoff_seconds=16.0)
 STEPS = st.lists(
     st.tuples(
-        st.floats(0, 5, allow_nan=False),
+        st.integers(0, 20).map(lambda quarters: quarters / 4),  # exact in binary
         st.sampled_from(["feed", "feed", "feed", "ready", "forget"]),
         st.sampled_from(PATHS),
         st.integers(0, 3),

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from pipeline import placing, syscalls
+from pipeline import places, placing, syscalls
 from pipeline.actions import (
     Action,
     ActionSettings,
@@ -308,6 +308,23 @@ def test_a_failed_fsync_is_never_a_success(room: Room, fails_at: int, monkeypatc
         assert is_as_before(Path(entry.target))
         assert not path.exists()
     assert calls >= min(fails_at, 2)
+
+
+def test_all_is_on_disk_before_the_source_goes(tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(tmp_path, memory / "quarantine")
+    path, synced, real = room.file("sub/a.jpg"), set[int](), placing.discard
+    folders = [room.quarantine, room.quarantine / "duplicates", room.quarantine / "duplicates/sub"]
+
+    def discard(*arguments: Any) -> None:
+        assert {item.stat().st_ino for item in [*folders, folders[-1] / "a.jpg"]} <= synced
+        synced.clear()
+        real(*arguments)
+
+    for module in (placing, places):
+        monkeypatch.setattr(module, "sync", lambda fd: synced.add(os.fstat(fd).st_ino))
+    monkeypatch.setattr(placing, "discard", discard)
+    room.move(path)
+    assert synced == {path.parent.stat().st_ino}
 
 
 def test_a_file_system_without_exclusive_rename_gets_the_same(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
