@@ -29,8 +29,8 @@ _LOG = structlog.get_logger("dedupd")
 class _Root:
     watched: Watched
     caretaker: Caretaker
-    state: FolderState = FolderState.WAITING
-    reason: str = "not looked at yet"
+    state: FolderState = FolderState.OK  # until somebody finds out otherwise; `walking` says that somebody is at it
+    reason: str = ""
     walked: bool = False
     walking: bool = True
     unreadable: list[str] = field(default_factory=list)
@@ -106,7 +106,9 @@ class Roots:
             return
         self._remember_identity(root, seen)
         if seen.files is None:
-            if not root.walked or before in (FolderState.OFFLINE, FolderState.WAITING):
+            back = before in (FolderState.OFFLINE, FolderState.WAITING)
+            if back or not (root.walked or root.walking or before is FolderState.PAUSED):
+                self._set(root, FolderState.OK, "")
                 self.walk(seen.root)
             return
         root.walking = False

@@ -28,6 +28,7 @@ _BUSY_SECONDS = 0.1
 _ACT_EVERY_SECONDS = 5.0
 _PAUSE_AFTER_ERROR_SECONDS = 2.0
 _NOTES_PER_TURN = 2000
+_MOST_NOTES = 10_000  # beyond it, whoever has hints waits; the watcher turns what it must drop into a rescan
 
 Note = tuple[str, Any]
 
@@ -39,7 +40,7 @@ class Service:
         self._session = session
         self._config = config
         self._log = structlog.get_logger("dedupd")
-        self._inbox: queue.Queue[Note] = queue.Queue()
+        self._inbox: queue.Queue[Note] = queue.Queue(_MOST_NOTES)
         self._stop = False
         self._reload = False
         self._bulletin = Bulletin(session)

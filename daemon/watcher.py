@@ -348,9 +348,11 @@ if sys.platform == "linux":
             self.unwatched: dict[str, int] = {}  # folder -> errno
 
         def handle_event(self, event: InotifyEvent) -> None:
-            if event.is_queue_overflow:
-                self.overflowed.set()
             super().handle_event(event)
+            if (
+                event.is_queue_overflow
+            ):  # only now: a scan while the watches are being renewed would miss files
+                self.overflowed.set()
 
         def add_callback(
             self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId

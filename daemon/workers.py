@@ -1,12 +1,12 @@
 """The decoding processes: expendable, started when needed, replaced when they die.
 
-Decoders are C code that meets hostile bytes. Each worker is a fresh interpreter (never a fork: no database, no index,
-no lock comes along) which talks over one socket pair and holds nothing that must not be lost. A worker that dies
-costs its file one of two attempts; a worker that hangs is killed. `concurrent.futures` is not used because there one
-dead process breaks the pool.
+Decoders are C code that meets hostile bytes. Each worker is a fresh interpreter (never a fork: no database, no
+index, no lock comes along) which talks over one socket pair and holds nothing that must not be lost. A worker that
+dies costs its file one of two attempts; a worker that hangs is killed. Not `concurrent.futures`, where one dead
+process breaks the pool; not `multiprocessing.Process`, which runs the parent's main module once more.
 
-The wire: the parent sends sys.path, then a `_Setup`, then tasks; the worker answers with `_READY`, then one result a
-task, in order. A few tasks wait in the pipe, so that a worker has work while the parent is busy embedding.
+The wire: the parent sends sys.path, then a `_Setup`, then tasks; the worker answers with `_READY`, then one result
+for each task, in order. A few tasks wait in the pipe, so that a worker has work while the parent is busy embedding.
 """
 
 import importlib
@@ -40,7 +40,19 @@ _QUEUE_LENGTH = 4  # tasks in a worker's pipe, the one it works on included: 40 
 _PIPE_BYTES = 1 << 20  # a result is about 60 KB; a worker must not wait for the parent to read it
 _START_SECONDS = 120.0  # an interpreter on a very busy machine
 _MAX_FAILED_STARTS = 3
-_ENTRY = "import sys, multiprocessing.connection as m; c = m.Connection(int(sys.argv[1])); sys.path[:] = c.recv(); from daemon.workers import serve; serve(c)"  # fmt: skip  # noqa: E501  # one line by nature
+_ENTRY = (
+    "import sys; from multiprocessing.connection import Connection; pipe = Connection(int(sys.argv[1]))\n"
+    "sys.path[:] = pipe.recv(); from daemon.workers import serve; serve(pipe)"
+)
+# glibc gives every large buffer back to the kernel and faults it in again: a third of a worker's time without this.
+# One thread each: there is one worker for each core.
+_ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 Result = Measurement | Failure
 
@@ -81,7 +93,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Measure files in processes that may crash, hang or run out of memory without taking more than their file along.
+    """Measure files in processes that may crash, hang or run out of memory, at the cost of that file alone.
 
     Not thread-safe: one thread submits and collects. Processes start with the first tasks.
     """
@@ -190,7 +202,7 @@ class WorkerPool:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # libtiff and libjpeg print there whatever a damaged file makes them think
+                env=os.environ | _ENVIRONMENT,
             )
             pipe: Connection[object, object] = Connection(ours.detach())
         worker = _Worker(process, pipe, time.monotonic() + _START_SECONDS)
@@ -208,7 +220,7 @@ class WorkerPool:
                 while worker.pipe.poll():
                     self._receive(worker, worker.pipe.recv())
             except (EOFError, OSError):
-                self._bury(worker, FailureKind.CRASHED, "the decoder died on it twice")
+                self._bury(worker, FailureKind.CRASHED, f"the decoder died on it twice ({_ending(worker.process)})")
 
     def _receive(self, worker: _Worker, message: object) -> None:
         worker.deadline = time.monotonic() + self._settings.timeout_seconds
@@ -217,7 +229,7 @@ class WorkerPool:
         elif isinstance(message, Measurement | Failure):
             self._results.append((worker.queue.popleft().task, message))
         else:
-            raise StateError(f"a decoding process failed: {message}", "this is a fault of dedupd: please report it")
+            raise StateError(f"a decoding process sent {type(message).__name__}", "please report this")
 
     def _seconds_to_deadline(self) -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.queue]
@@ -232,14 +244,13 @@ class WorkerPool:
                 self._bury(worker, FailureKind.TIMEOUT, f"not decoded within {limit:g} seconds")
 
     def _bury(self, worker: _Worker, kind: FailureKind, reason: str) -> None:
-        """Remove a dead or hanging worker; its first task is to blame, the rest go back in front of the queue."""
+        """Remove a dead or hanging worker; its first task is to blame, the rest go back to the front."""
         self._remove(worker)
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise StateError(
-                    "the decoding processes do not start", "is there memory left, and is the installation complete?"
-                )
+                hint = "is there memory left, and is the installation complete?"
+                raise StateError("the decoding processes do not start", hint)
         elif worker.queue:
             first = worker.queue.popleft()
             if kind is FailureKind.TIMEOUT or first.number >= _ATTEMPTS:
@@ -264,6 +275,11 @@ def _pipe_may_be_broken() -> Iterator[None]:
         return
 
 
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    code = process.wait()
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+
+
 def _usable_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
@@ -272,7 +288,7 @@ def _usable_cores() -> int:
 
 def serve(pipe: "Connection[object, object]") -> None:
     """Work off tasks until the parent closes the pipe or is gone. Runs in the worker process."""
-    # The parent alone decides when a worker ends: a signal to the whole process group must not look like a crash.
+    # The parent alone ends a worker: a signal to the whole process group must not look like a crash.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     setup = pipe.recv()
@@ -287,6 +303,9 @@ def serve(pipe: "Connection[object, object]") -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The kernel ends a worker that hangs in C after its parent was killed; no one else would.
     last_resort = int(2 * setup.timeout_seconds) + 10
+    # Start-up errors go to the daemon's log; from here on it is libtiff and libjpeg that talk, about damaged files.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.stderr.fileno())
     pipe.send(_READY)
     while True:
         try:

@@ -33,7 +33,7 @@ class Comparison:
     conflict: float  # share of the windows
     odd_windows: int  # the largest group of touching windows that conflict or stand out
     odd_box: Box | None  # x0, y0, x1, y1 of that group, in pixels of the target
-    detail: float  # correlation of fine detail over the whole overlap
+    detail: float  # share of the fine detail of the poorer picture that the other has too
     residual: float  # typical share of a window's variance that stays unexplained
 
 
@@ -83,7 +83,7 @@ def compare(
     tone = _tone_curve(_shrunk(source, cells)[whole], _shrunk(target, cells)[whole])
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
     s, t = _shrunk(tone[source], half), _shrunk(target.astype(np.float32), half)
-    detail = _detail_correlation(s, t, valid)
+    detail = _shared_detail(s, t, valid)
     seen = _match_sharpness(cv2.GaussianBlur(s, (0, 0), 0.4), cv2.GaussianBlur(t, (0, 0), 0.4), cells, valid)
     weaker, stronger = np.minimum(seen.source, seen.target), np.maximum(seen.source, seen.target)
     textured = valid & (stronger > min_texture**2)
@@ -182,9 +182,14 @@ def _largest_group(odd: NDArray[np.bool_]) -> tuple[int, Box | None]:
     return area, (x0, y0, x0 + (wide + 1) * CELL_PIXELS, y0 + (high + 1) * CELL_PIXELS)
 
 
-def _detail_correlation(s: Float, t: Float, valid: NDArray[np.bool_]) -> float:
-    """Correlate what a small blur takes away: grain and faint texture, which no other picture shares."""
+def _shared_detail(s: Float, t: Float, valid: NDArray[np.bool_]) -> float:
+    """Tell how much of the fine detail of the picture that has less of it is found in the other.
+
+    Compression, blur and noise take detail away or add some in one of the two; what is left is the other's. Two exposures, or two
+    pieces of the same carpet, each have detail of their own.
+    """
     kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
     fine_s = np.clip(s - cv2.GaussianBlur(s, (0, 0), 1.0), -6, 6) * kept
     fine_t = np.clip(t - cv2.GaussianBlur(t, (0, 0), 1.0), -6, 6) * kept
-    return float((fine_s * fine_t).sum() / (np.linalg.norm(fine_s) * np.linalg.norm(fine_t) + 1e-3))
+    least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
+    return float((fine_s * fine_t).sum()) / (least + 1e-3)

@@ -1,7 +1,7 @@
 """Bytes → oriented RGB pixels. Limits are checked on the header, before anything is allocated.
 
-JPEG goes through OpenCV (libjpeg-turbo, a third faster here), everything else through Pillow with an allow-list of
-formats. Only the first frame counts. Colour profiles are not applied: they are metadata, and two files that
+JPEG goes through OpenCV (libjpeg-turbo, a third faster here), everything else through Pillow with an allow-list
+of formats. Only the first frame counts. Colour profiles are not applied: they are metadata, and two files that
 differ only there must give the same pixels.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.settings import DecodeSettings as DecodeSettings
 from store.errors import DecodeError
@@ -50,7 +50,7 @@ _NETPBM = frozenset(b"P%d%c" % (kind, space) for kind in range(1, 8) for space i
 _RAW_TIFF_TAG = 50706  # DNGVersion
 _REDUCED_TIFF_TAG = 254  # NewSubfileType: 1 = a reduced copy, which in camera raw files comes first
 
-# What Pillow's readers are seen to raise on damaged input. MemoryError is not among them: that is no fault of the file.
+# What Pillow's readers are seen to raise on damaged input. Not MemoryError: that is no fault of the file.
 _PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError,
     EOFError, RuntimeError, AssertionError, struct.error,
@@ -77,12 +77,12 @@ class Decoded:
 def read_regular(path: str, max_bytes: int) -> tuple[FileStat, bytes]:
     """Read a whole regular file without following a link or waiting on a pipe.
 
-    Raises OSError as the system gives it; FileNotFoundError also where the file is not regular or changed while it
-    was read; LimitError beyond `max_bytes`.
+    Raises OSError as the system gives it; FileNotFoundError also where the file is not regular or changed while
+    it was read; LimitError beyond `max_bytes`.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(os.fsencode(path), flags)
-    with open(descriptor, "rb", buffering=0) as file:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         before = os.fstat(descriptor)
         if not stat_bits.S_ISREG(before.st_mode):
             raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
@@ -128,7 +128,7 @@ def _sniff_heif(data: bytes) -> str:
 def decode(data: bytes, settings: DecodeSettings) -> Decoded:
     """Decode the first frame into oriented RGB.
 
-    Raises LimitError beyond the limits, UnsupportedError where a decoder is missing, DecodeError for the rest;
+    Raises LimitError beyond the limits, UnsupportedError where a decoder is missing, DecodeError for the rest,
     MemoryError where the machine has too little.
     """
     name = sniff(data)
@@ -138,6 +138,8 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
             return _decode(data, name, settings)
         except DecodeError:
             raise
+        except UnidentifiedImageError as error:  # its message names an object in memory
+            raise DecodeError(f"damaged {name}: only the signature is right") from error
         except _PILLOW_ERRORS as error:
             raise DecodeError(f"damaged {name}: {error or type(error).__name__}") from error
         except cv2.error as error:
@@ -150,7 +152,7 @@ def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
     image = _open(data, name)
     width, height = image.size
     if width * height > settings.max_pixels:
-        raise LimitError(f"{width} × {height} pixels, the limit is {settings.max_pixels:,}")
+        raise LimitError(f"{width} x {height} pixels, the limit is {settings.max_pixels:,}")
     if name == "TIFF":
         _refuse_raw(data, image)
     metadata_fields, orientation = _metadata(image)
@@ -176,7 +178,8 @@ def _register_heif() -> None:
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
-        raise UnsupportedError("HEIC needs the optional package pillow-heif", "pip install pillow-heif") from error
+        hint = "install the package pillow-heif"
+        raise UnsupportedError("HEIC needs the optional package pillow-heif", hint) from error
     register_heif_opener()
 
 
@@ -188,7 +191,7 @@ def _refuse_raw(data: bytes, image: Image.Image) -> None:
 
 
 def _metadata(image: Image.Image) -> tuple[int, int]:
-    """Return the number of EXIF tags and the orientation (1–8); damaged metadata counts as none."""
+    """Return the number of EXIF tags and the orientation, 1 to 8; damaged metadata counts as none."""
     try:
         exif = image.getexif()
         fields = sum(len(exif.get_ifd(ifd)) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)) + len(exif)
@@ -199,7 +202,7 @@ def _metadata(image: Image.Image) -> tuple[int, int]:
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> Pixels | None:
-    """Decode with OpenCV; None where Pillow must look (CMYK, a damaged file that OpenCV refuses without a reason)."""
+    """Decode with OpenCV; None where Pillow must look: CMYK, and what OpenCV refuses without a reason."""
     if image.mode not in ("RGB", "L"):
         return None
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
@@ -222,9 +225,7 @@ def _to_rgb(image: Image.Image) -> Pixels:
 
 
 def _scale_to_bytes(values: NDArray[np.generic]) -> Pixels:
-    """Scale grey of more than 8 bits: 16 bits by 257; floats of 0–1 by 255; other ranges from their own extremes."""
-    if values.dtype == np.uint16:
-        return (values >> 8).astype(np.uint8)
+    """Scale grey of more than 8 bits: integers by their width, floats of 0 to 1 by 255, others by their extremes."""
     numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(numbers.min()), float(numbers.max())
     if low >= 0 and values.dtype.kind in "iu" and high <= 0xFFFF:
@@ -235,7 +236,7 @@ def _scale_to_bytes(values: NDArray[np.generic]) -> Pixels:
 
 
 def orient(rgb: Pixels, orientation: int) -> Pixels:
-    """Turn stored pixels upright by the EXIF orientation 1–8 (TIFF 6.0, tag 274)."""
+    """Turn stored pixels upright by the EXIF orientation, 1 to 8 (TIFF 6.0, tag 274)."""
     if orientation >= 5:
         rgb = cv2.transpose(rgb)  # type: ignore[assignment]  # OpenCV's stubs forget the dtype
     flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
@@ -245,7 +246,7 @@ def orient(rgb: Pixels, orientation: int) -> Pixels:
 
 
 def pixels_sha256(rgb: Pixels) -> bytes:
-    """Hash shape and bytes of the oriented RGB pixels: equal for equal pictures whatever the metadata says."""
+    """Hash shape and bytes of the oriented RGB pixels: equal for equal pictures, whatever the metadata."""
     digest = hashlib.sha256(struct.pack(">II", *rgb.shape[:2]))
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.digest()
@@ -254,8 +255,7 @@ def pixels_sha256(rgb: Pixels) -> bytes:
 def shrink(pixels: Pixels, long_side: int) -> Pixels:
     """Reduce by averaging areas until the long side is at most `long_side` pixels; never enlarge.
 
-    Halving first costs 24 megapixels 9 ms instead of 74, and makes the result of two shrinks in a row the same as
-    that of the last alone.
+    Halving first costs 24 megapixels 9 ms instead of 74, and a picture that was halved before gives the same result.
     """
     pixels = halve_above(pixels, 2 * long_side)
     height, width = pixels.shape[:2]
@@ -293,7 +293,7 @@ def decode_preview(jpeg: bytes) -> Pixels:
 
 
 def model_input(preview_rgb: Pixels, input_size: int) -> Pixels:
-    """Squash a preview to uint8 [input_size, input_size, 3]: no crop, so that nothing at the border is lost."""
+    """Squash a preview to uint8 [input_size, input_size, 3]: no crop, nothing at the border is lost."""
     height, width = preview_rgb.shape[:2]
     within = min(width, input_size), min(height, input_size)
     if within != (width, height):

@@ -1,4 +1,4 @@
-"""SHA-256 of the bytes, pHash and dHash of the oriented picture, and the guard against pictures that say nothing."""
+"""SHA-256 of the bytes, pHash and dHash of the picture, and the guard against pictures that say nothing."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.decode import Pixels, shrink
 
-_LONG_SIDE = 256  # imagehash reduces to 32 × 32 with LANCZOS: from here 0.5 ms, from 24 megapixels 200 ms
+_LONG_SIDE = 256  # imagehash reduces to 32 by 32 with LANCZOS: from here 0.5 ms, from 24 megapixels 200 ms
 
 
 def content_sha256(data: bytes) -> bytes:

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import cv2
-
 from pipeline import decode as decoding
 from pipeline import hashing
 from pipeline.decode import Pixels, UnsupportedError
-from pipeline.quality import measure_quality
+from pipeline.quality import measure_quality, working_grey
 from pipeline.settings import DecodeSettings, QualitySettings
 from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture
@@ -58,14 +56,14 @@ def _measure(
     decoded = decoding.decode(data, decode_settings)
     rgb = decoded.rgb
     common = decoding.halve_above(rgb, _COMMON_PIXELS)
-    phash, dhash = hashing.perceptual_hashes(common)
-    grey = cv2.cvtColor(decoding.shrink(common, quality_settings.working_pixels), cv2.COLOR_RGB2GRAY)
+    grey = working_grey(common, quality_settings.working_pixels)
+    phash, dhash = hashing.perceptual_hashes(grey)
     preview = decoding.preview(common, decode_settings)
     height, width = rgb.shape[:2]
     return Measurement(
         stat=stat,
         picture=Picture(width, height, decoded.format, decoding.pixels_sha256(rgb), decoded.metadata_fields),
-        quality=measure_quality(rgb, quality_settings.working_pixels, common),
+        quality=measure_quality(rgb, grey),
         hashes=Hashes(sha256, phash, dhash, hashing.is_hashable(grey)),
         preview=preview,
         model_input=remodel(preview, input_size),

@@ -184,10 +184,22 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
 
 def return_aside(place: Place, tag: str) -> None:
     """Take back the first half of an interrupted `discard`."""
+    aside = _aside(tag)
     with if_there(), open_folder(place) as fd:
-        if has_name(fd, _aside(tag)):
-            _rename_to_free_name(fd, _aside(tag), fd, place.name, tag)
-            sync(fd)
+        if not has_name(fd, aside):
+            return
+        if _are_one_file(fd, aside, place.name):  # between link and unlink
+            os.unlink(aside, dir_fd=fd)
+        else:
+            _rename_to_free_name(fd, aside, fd, place.name, tag)
+        sync(fd)
+
+
+def _are_one_file(folder_fd: int, name: str, other: str) -> bool:
+    with suppress(FileNotFoundError):
+        one, two = (os.stat(item, dir_fd=folder_fd, follow_symlinks=False) for item in (name, other))
+        return os.path.samestat(one, two)
+    return False
 
 
 def find(place: Place, sha256: bytes) -> Identity | None:

@@ -17,6 +17,7 @@ from pipeline.settings import QualitySettings as QualitySettings
 from store.records import Quality, VerdictKind
 
 Floats = NDArray[np.float32]
+AnyFloats = NDArray[np.floating]
 
 _SMOOTH_SIGMA = 1.0  # pixels: below this, noise and JPEG blocks would pass for sharpness
 _TILE = 32  # pixels
@@ -29,36 +30,44 @@ _SMEARED = (0.55, 0.68)  # sharpness along the worst direction over that along t
 _SMEAR_GAIN = 1.4  # the mean over tiles lies below the sharpest three by this much in unblurred pictures
 _BLANK_CONTRAST = 1.0  # grey levels: nothing is in the picture
 _LIT = 64  # grey from which a pixel of a dark frame counts as a light
+_SAMPLE = 128  # pixels a side are enough to count shares
 _WHITE = 245  # a pixel with all channels from here on is paper, or lost
 _LOST = 0.10  # share of clipped pixels below which exposure has destroyed nothing
+_INK_SPREAD = 150.0  # grey levels
+_THING_SPREAD = 60.0  # grey levels: a light thing on white paper
+_BORDER = 0.04  # of the short side
 _PAPER_EDGE = 0.9  # share of white pixels around the border that makes the white a background
 _CLIPPED = 252
 _PASTEL = (140, 235)  # the lowest channel of a bleached pixel: neither paper with a tint nor a pure colour
 _BLEACHED = (0.02, 0.05)  # share of pastel pixels with a clipped channel: over-exposed skin and cloth
 
 
-def measure_quality(rgb: Pixels, working_pixels: int = 512, reduced: Pixels | None = None) -> Quality:
-    """Measure an oriented RGB picture, uint8 [h, w, 3], with its long side reduced to `working_pixels`.
+def working_grey(rgb: Pixels, working_pixels: int = 512) -> Pixels:
+    """Return the grey working picture, uint8 [h, w], with its long side reduced to `working_pixels`.
 
-    A smaller picture is measured as it is: a pixel is a pixel, and enlarging would blur it. `reduced` may hold the
-    same picture already halved some times.
+    A smaller picture stays as it is: a pixel is a pixel, and enlarging would blur it.
     """
-    small = shrink(rgb if reduced is None else reduced, working_pixels)
-    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-    histogram = np.bincount(grey.ravel(), minlength=256) / grey.size
+    return shrink(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8), working_pixels)
+
+
+def measure_quality(rgb: Pixels, grey: Pixels | None = None) -> Quality:
+    """Measure an oriented RGB picture, uint8 [h, w, 3]; `grey` is its working picture where that is at hand."""
+    if grey is None:
+        grey = working_grey(rgb)
+    histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() / grey.size
     cumulative = np.cumsum(histogram)
     low, high = np.searchsorted(cumulative, (0.01, 0.99))
     used = histogram[histogram > 0]
-    contrast = float(grey.std())
+    brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
     return Quality(
-        sharpness=float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))[1][0, 0] ** 2),
-        brightness=float(grey.mean()),
+        sharpness=float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2),
+        brightness=brightness,
         contrast=contrast,
         detail=measure_detail(rgb),
         entropy=float(-(used * np.log2(used)).sum()),
         sharpest=_sharpest(grey) if contrast >= _BLANK_CONTRAST else 0.0,
         highlights=float(1 - cumulative[_LIT - 1]),
-        tones=0.0 if _blown_out(small, float(high - low)) else float(high - low),
+        tones=0.0 if _blown_out(rgb, float(high - low)) else float(high - low),
     )
 
 
@@ -70,7 +79,7 @@ def _sharpest(grey: Pixels) -> float:
     curvature, slope = _tensors(grey)
     energy = slope[0] + slope[1]
     strongest = np.sort(energy)[-min(_SHARP_TILES, energy.size)]
-    seen = energy > _FAINT_SHARE * strongest
+    seen = energy >= _FAINT_SHARE * strongest
     # With the faint energy on both sides, a tile without edges counts as sharp: blur must be shown, not assumed.
     squared = ((curvature[0] + curvature[1] + _FAINT_ENERGY) / (energy + _FAINT_ENERGY))[seen]
     sharp = float(np.sort(squared)[-min(_SHARP_TILES, squared.size)])
@@ -82,22 +91,39 @@ def _sharpest(grey: Pixels) -> float:
 
 def _tensors(grey: Pixels) -> tuple[Floats, Floats]:
     """Return the mean second- and first-derivative tensors (xx, yy, xy) of each tile, float32 [3, tiles]."""
-    smooth = cv2.GaussianBlur(np.asarray(grey, np.float32), (0, 0), _SMOOTH_SIGMA)
-    x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
-    y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
-    xx = cv2.Sobel(smooth, cv2.CV_32F, 2, 0, ksize=1)
-    yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2, ksize=1)
-    xy = cv2.Sobel(x, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
     height, width = grey.shape
-    size = max(1, round(width / _TILE)), max(1, round(height / _TILE))
-    mixed = xy * xy
-    curvature = (xx * xx + mixed, yy * yy + mixed, xy * (xx + yy))
-    slope = (x * x, y * y, x * y)
-    return _tile_means(curvature, size), _tile_means(slope, size)
+    rows, columns = max(1, height // _TILE), max(1, width // _TILE)
+    high, wide = min(height, _TILE), min(width, _TILE)
+    smooth = cv2.GaussianBlur(np.asarray(grey, np.float32), (0, 0), _SMOOTH_SIGMA)
+    padded = np.asarray(cv2.copyMakeBorder(smooth, 2, 2, 2, 2, cv2.BORDER_REFLECT_101), np.float32)
+    top, left = (height - rows * high) // 2, (width - columns * wide) // 2
+    # One row of tiles at a time stays in the processor's cache: four times as fast as whole maps.
+    starts = range(top, top + rows * high, high)
+    strips = [
+        _strip_tensors(padded[start : start + high + 4, left : left + columns * wide + 4], columns) for start in starts
+    ]
+    return np.hstack([strip[0] for strip in strips]), np.hstack([strip[1] for strip in strips])
 
 
-def _tile_means(maps: tuple[object, ...], size: tuple[int, int]) -> Floats:
-    return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA).ravel() for m in maps])
+def _strip_tensors(padded: Floats, tiles: int) -> tuple[Floats, Floats]:
+    """Return both tensors of one row of tiles; `padded` has two more pixels on every side."""
+    centre = padded[2:-2, 2:-2]
+    x = (padded[1:-1, 2:] - padded[1:-1, :-2])[:, 1:-1] / 2  # one more row on each side, for xy
+    y = (padded[3:-1, 2:-2] - padded[1:-3, 2:-2]) / 2
+    xx = padded[2:-2, 3:-1] + padded[2:-2, 1:-3] - 2 * centre
+    yy = padded[3:-1, 2:-2] + padded[1:-3, 2:-2] - 2 * centre
+    xy = (x[2:] - x[:-2]) / 2
+    x = x[1:-1]
+    curvature = (_tile_means(a, b, tiles) for a, b in ((xx, xx), (yy, yy), (xy, xx + yy)))
+    slope = (_tile_means(a, b, tiles) for a, b in ((x, x), (y, y), (x, y)))
+    mixed = _tile_means(xy, xy, tiles)
+    xx_mean, yy_mean, xy_mean = curvature
+    return np.stack([xx_mean + mixed, yy_mean + mixed, xy_mean]), np.stack(list(slope))
+
+
+def _tile_means(first: AnyFloats, second: AnyFloats, tiles: int) -> Floats:
+    product = (first * second).sum(0)
+    return np.asarray(product.reshape(tiles, -1).sum(1) / (first.size // tiles), np.float32)
 
 
 def _extremes(curvature: Floats, slope: Floats, faint: float) -> tuple[float, float]:
@@ -115,17 +141,19 @@ def _extremes(curvature: Floats, slope: Floats, faint: float) -> tuple[float, fl
 
 def _blown_out(rgb: Pixels, spread: float) -> bool:
     """Whether over-exposure has destroyed the picture; white paper and light walls are no such thing."""
-    sample = rgb[::2, ::2]
-    highest, lowest = sample.max(2), sample.min(2)
-    white = lowest >= _WHITE
+    size = min(rgb.shape[1], _SAMPLE), min(rgb.shape[0], _SAMPLE)
+    red, green, blue = cv2.split(cv2.resize(rgb, size, interpolation=cv2.INTER_NEAREST))
+    highest, lowest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    white = np.asarray(lowest >= _WHITE)
     bleached = float(((highest >= _CLIPPED) & (lowest >= _PASTEL[0]) & (lowest < _PASTEL[1])).mean())
     if white.mean() + bleached < _LOST:
         return False
-    if spread >= 150 and bleached < _BLEACHED[0]:
+    if spread >= _INK_SPREAD and bleached < _BLEACHED[0]:
         return False  # dark ink and no bleached colours: a document, a screenshot, trees in snow
-    band = max(1, round(0.04 * min(white.shape)))
-    edge = np.concatenate([white[:band].ravel(), white[-band:].ravel(), white[:, :band].ravel(), white[:, -band:].ravel()])
-    return not (edge.mean() >= _PAPER_EDGE and bleached < _BLEACHED[1] and spread >= 60)
+    band = max(1, round(_BORDER * min(white.shape)))
+    edges = white[:band], white[-band:], white[:, :band], white[:, -band:]
+    paper = float(np.concatenate([edge.ravel() for edge in edges]).mean())
+    return not (paper >= _PAPER_EDGE and bleached < _BLEACHED[1] and spread >= _THING_SPREAD)
 
 
 def judge_quality(quality: Quality, settings: QualitySettings) -> tuple[VerdictKind, str]:

@@ -48,7 +48,11 @@ def _native_rename(from_fd: int, source: bytes, to_fd: int, target: bytes) -> in
 
 
 def _link_and_unlink(from_fd: int, source: str, to_fd: int, target: str) -> None:
-    os.link(source, target, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
+    try:
+        os.link(source, target, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
+    except PermissionError as error:  # what FAT says; real want of permission shows elsewhere
+        message = "the file system has neither exclusive rename nor hard links, or gives no permission"
+        raise OSError(errno.EOPNOTSUPP, message, target) from error
     sync(to_fd)
     linked = os.stat(target, dir_fd=to_fd, follow_symlinks=False)
     standing = os.stat(source, dir_fd=from_fd, follow_symlinks=False)

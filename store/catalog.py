@@ -94,12 +94,13 @@ class Catalog:
     def folder_identity(self, folder_id: int) -> tuple[str, int | None, int | None]:
         """Return (marker id, device, inode) noted when the folder was last seen healthy."""
         row = self._execute("SELECT marker, device, inode FROM folders WHERE id = ?", (folder_id,)).fetchone()
-        return row[0], row[1], row[2]
+        device, inode = (None if number is None else _unsigned(number) for number in row[1:])
+        return row[0], device, inode
 
     def note_identity(self, folder_id: int, marker: str, device: int, inode: int) -> None:
         """Note by what the folder's root is recognised."""
         sql = "UPDATE folders SET marker = ?, device = ?, inode = ? WHERE id = ?"
-        self._execute(sql, (marker, device, inode, folder_id))
+        self._execute(sql, (marker, _signed(device), _signed(inode), folder_id))
 
     # -- images -----------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ exact way back. A hash of 64 bits is an `int` in 0..2**64-1. Times are nanosecon
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # facts are also read by verbs that must start fast
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class VerdictKind(StrEnum):
@@ -131,7 +133,7 @@ class Measurement:
     quality: Quality
     hashes: Hashes
     preview: bytes  # JPEG, long side at most PREVIEW_PIXELS, oriented
-    model_input: NDArray[np.uint8]  # [s, s, 3] RGB, made from the decoded preview
+    model_input: "NDArray[np.uint8]"  # [s, s, 3] RGB, made from the decoded preview
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def running(path: str) -> Iterator[Tab]:
     to_browser, from_browser = os.pipe(), os.pipe()
     # Moved up first: one of the pipes may itself be descriptor 3 or 4, and redirecting would overwrite the other.
     commands, answers = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser[0], from_browser[1]))
-    shell = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh"]
+    shell = ["sh", "-c", f'exec "$@" 3</dev/fd/{commands} 4>/dev/fd/{answers}', "sh"]
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             [*shell, path, *_FLAGS, f"--user-data-dir={profile}"],

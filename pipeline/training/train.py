@@ -74,7 +74,7 @@ def rate_at(settings: TrainingSettings, step: int, progress: float) -> float:
 
 def momentum_at(step: int, progress: float) -> float:
     """Return the share that the moving average keeps per step: it forgets its random start quickly."""
-    return min((1.0 + step) / (10.0 + step), 0.9985 - 0.0085 * 0.5 * (1.0 + math.cos(math.pi * progress)))
+    return min((1.0 + step) / (10.0 + step), 0.996 - 0.006 * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
 def start(settings: TrainingSettings) -> RunState:

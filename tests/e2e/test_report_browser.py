@@ -21,6 +21,7 @@ from tests.scenes import draw
 BROWSER = chromium.find()
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.xdist_group("report in a browser"),  # one worker starts one browser
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: the page was not opened"),
 ]
 

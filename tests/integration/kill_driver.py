@@ -32,6 +32,7 @@ _NO_FD = 999
 _HARMLESS: dict[str, Callable[[], Any]] = {
     "renameat2": lambda: rename_exclusive(_NO_FD, "a", _NO_FD, "b"),
     "unlinkat": lambda: os.unlink("a", dir_fd=_NO_FD),
+    "linkat": lambda: os.link("a", "b", src_dir_fd=_NO_FD, dst_dir_fd=_NO_FD),
     "mkdirat": lambda: os.mkdir("a", dir_fd=_NO_FD),
     "unlink": lambda: os.unlink("/nowhere/at/all"),
     "write": lambda: os.write(_NO_FD, b""),
@@ -40,7 +41,7 @@ _HARMLESS: dict[str, Callable[[], Any]] = {
     "fchmod": lambda: os.fchmod(_NO_FD, 0o600),
     "utimensat": lambda: os.utime(_NO_FD, ns=(0, 0)),
 }
-SYSTEM_CALLS = tuple(_HARMLESS)
+SYSTEM_CALLS = tuple(call for call in _HARMLESS if call != "linkat")  # made only without an exclusive rename
 _UNDER_TEST = ("placing.py", "places.py", "syscalls.py", "manifest.py", "actions.py", "undoing.py", "ledger.py")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.grouping import full_walk, linked_groups, outranks, reconsider
+from pipeline.grouping import full_walk, outranks, reconsider
 from store.records import Rank
 
 _MANY = settings(max_examples=1500, deadline=None)
@@ -131,14 +131,3 @@ def test_an_arrival_beside_a_standing_family_asks_its_keeper_only() -> None:
     graph.asked = 0
     graph.change({count + 1: _rank(count + 1, 2000, protected=False)}, ())
     assert graph.asked <= 2 * (count + 1), "a new keeper costs its family once down and once up"
-
-
-def test_chains_join_nobody_to_a_keeper_it_does_not_match() -> None:
-    graph = Graph({frozenset((0, 1)), frozenset((1, 2))})
-    graph.change({i: _rank(i, 10 - i, protected=False) for i in range(3)}, ())
-    assert graph.keepers == {0: 0, 1: 0, 2: 2}
-    assert linked_groups(graph.keepers) == [[0, 1]]
-
-
-def test_groups_come_largest_first_and_loners_not_at_all() -> None:
-    assert linked_groups({1: 1, 2: 1, 5: 5, 6: 5, 7: 5, 9: 9}) == [[5, 6, 7], [1, 2]]

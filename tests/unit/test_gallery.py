@@ -14,6 +14,9 @@ from store.records import MatchKind, VerdictKind
 from tests.gallery import Album, AlbumFile, draw, write_album
 from tests.scenes import PAINTERS
 
+# One worker draws the album once for all tests of this file.
+pytestmark = pytest.mark.xdist_group("gallery")
+
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory: pytest.TempPathFactory) -> Album:

@@ -1,0 +1,161 @@
+"""Every verb: its help, its JSON; and `status`, which must answer in a moment."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import _VERBS
+from tests.e2e.command import COMMAND, dedupd, listing, scan
+from tests.gallery import Album
+
+VERBS = tuple(_VERBS)
+OFF_THE_COMMAND_LINE = {"run", "bench"}  # they take no --json: one serves, the other prints tables
+HEAVY = ("torch", "faiss", "cv2")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A scanned album and its state."""
+
+    album: Album
+    state: Path
+
+
+@pytest.fixture(scope="module")
+def known(drawn_few: Album, tmp_path_factory: pytest.TempPathFactory) -> Known:
+    base = tmp_path_factory.mktemp("known")
+    album = Album(base / "album", drawn_few.files)
+    shutil.copytree(drawn_few.folder, album.folder)
+    scan(album.folder, "--output", base / "out", "--state", base / "state", "--action", "copy")
+    return Known(album, base / "state")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "bench"])
+def test_help_shows_an_example(verb: str) -> None:
+    answer = dedupd(verb, "--help")
+    assert answer.code == 0
+    assert f"dedupd {verb}" in answer.out.split("Example", 1)[1]
+
+
+def test_the_verbs_are_those_of_the_design() -> None:
+    answer = dedupd("--help")
+    assert answer.code == 0
+    wanted = "run scan status why groups search report undo check reindex config bench".split()
+    assert set(wanted) <= set(VERBS)
+    assert all(f"  {verb} " in answer.out for verb in wanted)
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["status"], {"state", "reasons", "pid", "folders", "files", "images", "groups", "queue", "verdicts",
+                      "images_per_second", "index"}),
+        (["groups"], {"groups"}),
+        (["why", "{image}"], {"path", "verdict", "reason", "keeper", "evidence", "scores"}),
+        (["search", "{image}"], {"results"}),
+        (["report"], {"report"}),
+        (["undo", "--list"], {"actions"}),
+        (["undo", "--all", "--dry-run"], {"actions"}),
+        (["check"], {"ok", "problems"}),
+        (["config"], set()),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_json_is_one_object(known: Known, words: list[str], keys: set[str]) -> None:
+    image = str(known.album.path(known.album.files[0]))
+    words = [word.format(image=image) for word in words]
+    state = [] if words == ["config"] else ["--state", known.state]
+    answer = dedupd(*words, *state, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["schema"] == 1
+    assert keys <= answer.json.keys()
+
+
+def test_search_finds_the_family_best_first(known: Known) -> None:
+    original = known.album.files[0]
+    answer = dedupd("search", known.album.path(original), "-k", "3", "--state", known.state, "--json")
+    results = answer.json["results"]
+    assert {"path", "similarity", "kind"} <= results[0].keys()
+    assert results[0]["kind"] == "exact"
+    assert [row["similarity"] for row in results] == sorted((row["similarity"] for row in results), reverse=True)
+    family = {str(known.album.path(f)) for f in known.album.files if f.family == original.family}
+    assert {row["path"] for row in results} == family
+
+
+def test_reindex_brings_back_what_was_deleted(known: Known, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    before = {path.name for path in (state / "previews").rglob("*.jpg")}
+    shutil.rmtree(state / "previews")
+    shutil.rmtree(state / "vectors")
+    answer = dedupd("reindex", "--state", state, "--json").json
+    assert (answer["previews_made"], answer["previews_lost"], answer["verdicts_changed"]) == (len(before), 0, 0)
+    assert {path.name for path in (state / "previews").rglob("*.jpg")} == before
+    assert dedupd("check", "--state", state, "--json").json["ok"]
+
+
+def test_reading_verbs_change_nothing(known: Known, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    before = listing(known.album.folder)
+    catalog = (state / "catalog.sqlite3").read_bytes()
+    for words in (["status"], ["groups"], ["why", str(known.album.path(known.album.files[1]))], ["undo", "--list"]):
+        assert dedupd(*words, "--state", state).code == 0
+    assert listing(known.album.folder) == before
+    assert (state / "catalog.sqlite3").read_bytes() == catalog
+
+
+def test_check_finds_what_is_not_so(known: Known, tmp_path: Path) -> None:
+    from store.catalog import Catalog
+    from store.records import VerdictKind
+
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    catalog = Catalog(state / "catalog.sqlite3")
+    extra = next(iter(catalog.files_with([VerdictKind.DUPLICATE])))
+    catalog.set_verdict(extra.id, VerdictKind.KEEP)
+    catalog.close()
+    answer = dedupd("check", "--state", state, "--json")
+    assert answer.code == 1
+    assert not answer.json["ok"]
+    assert any(extra.stat.path in problem for problem in answer.json["problems"])
+
+
+def test_status_answers_in_a_moment(known: Known) -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert dedupd("status", "--state", known.state, "--json").code == 0
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) < 1.0, "0.3 s on a machine at rest"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status", "--json"], ["--version"]], ids=" ".join)
+def test_quick_answers_import_nothing_heavy(known: Known, words: list[str]) -> None:
+    state = ["--state", str(known.state)] if words[0] == "status" else []
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", COMMAND, *words, *state], capture_output=True, text=True, check=True
+    )
+    imported = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "click" in imported
+    assert not imported & set(HEAVY)
+
+
+def test_a_reader_that_leaves_early_is_no_error(known: Known) -> None:
+    command = f"'{COMMAND}' groups --state '{known.state}' | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_verb_is_a_usage_error() -> None:
+    answer = dedupd("frobnicate")
+    assert answer.code == 64
+    assert answer.err.startswith("dedupd: ")
+    assert os.linesep.join(answer.err.splitlines()[1:]).strip().startswith("hint:")

@@ -1,0 +1,253 @@
+"""From hints and walks to arrivals that are ready, once each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.folders import HotFolder, walk
+from daemon.reception import BrakeError, Reception, Watched
+from daemon.session import Session
+from daemon.walking import WalkProblem
+from store.records import CatalogFile, FileStat, Folder
+from tests.unit.daemon.opened import SETTLE_SECONDS, START_NS, Clock, distinct, know, opened, put
+
+SETTLED = SETTLE_SECONDS + 0.1
+BELIEVED = 2 * SETTLE_SECONDS + 1.1  # a file that is gone is believed to be gone
+
+
+class Hall:
+    """A reception over one hot folder, with everything it touches."""
+
+    def __init__(self, session: Session, root: Path, clock: Clock) -> None:
+        self.session = session
+        self.root = root
+        self.clock = clock
+        self.folder: Folder = session.catalog.put_folder(str(root), protected=False)
+        self.hot = HotFolder(str(root), ignore=("*.tmp.jpg",))
+        self.open()
+
+    def open(self) -> None:
+        """Begin anew, as after a restart."""
+        self.reception = Reception(self.session, {str(self.root): Watched(self.hot, self.folder, frozenset())})
+
+    def known(self, *names: str) -> list[CatalogFile]:
+        files = [self.root / name for name in names]
+        return [know(self.session, self.folder, put(path), distinct(n)) for n, path in enumerate(files)]
+
+    def jobs(self) -> list[str]:
+        return [path.removeprefix(f"{self.root}/") for _, path in self.reception.jobs()]
+
+    def arrivals(self) -> list[str]:
+        return [arrival.path.removeprefix(f"{self.root}/") for arrival in self.session.arrivals.all()]
+
+    def in_catalog(self) -> list[str]:
+        return [f.stat.path.removeprefix(f"{self.root}/") for f in self.session.catalog.files_in(self.folder.id)]
+
+    def reconcile(self, problems: tuple[WalkProblem, ...] = (), now: float = 0.0) -> None:
+        files: list[FileStat] = list(walk(str(self.root)))
+        self.reception.reconcile(str(self.root), files, list(problems), now)
+
+
+@pytest.fixture
+def hall(tmp_path: Path) -> Iterator[Hall]:
+    clock = Clock()
+    root = tmp_path / "hot"
+    root.mkdir()
+    with opened(tmp_path, clock=clock) as session:
+        yield Hall(session, root, clock)
+
+
+def test_a_new_file_is_taken_once_when_it_is_quiet_and_durably(hall: Hall) -> None:
+    path = hall.root / "sub/a.jpg"
+    put(path)
+    for _ in range(3):
+        hall.reception.heed(str(path), 0.0)
+    hall.reception.take_settled(SETTLE_SECONDS - 0.1)
+    assert (hall.jobs(), hall.arrivals(), len(hall.reception)) == ([], [], 1)
+    hall.reception.take_settled(SETTLED)
+    assert hall.arrivals() == ["sub/a.jpg"], "on disk before any work on it"
+    assert hall.jobs() == ["sub/a.jpg"]
+    hall.reception.heed(str(path), SETTLED + 1)
+    hall.reception.take_settled(100.0)
+    assert hall.jobs() == []
+
+
+def test_a_file_that_grows_waits_on(hall: Hall) -> None:
+    path = hall.root / "a.jpg"
+    put(path)
+    hall.reception.heed(str(path), 0.0)
+    put(path, b"longer")
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == [], "it changed unseen: events get lost"
+    hall.reception.take_settled(2 * SETTLED)
+    assert hall.jobs() == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", ".a.jpg", "b.tmp.jpg"])
+def test_what_is_no_candidate_is_passed_over(hall: Hall, name: str) -> None:
+    put(hall.root / name)
+    hall.reception.heed(str(hall.root / name), 0.0)
+    assert len(hall.reception) == 0
+
+
+def test_what_lies_elsewhere_is_passed_over(hall: Hall, tmp_path: Path) -> None:
+    beside = tmp_path / "hot-not/a.jpg"
+    put(beside)
+    hall.reception.heed(str(beside), 0.0)
+    assert len(hall.reception) == 0
+
+
+def test_a_known_file_is_not_measured_again(hall: Hall) -> None:
+    hall.known("a.jpg")
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    hall.reception.take_settled(SETTLED)
+    assert (hall.jobs(), hall.arrivals()) == ([], [])
+
+
+def test_a_known_file_with_new_bytes_is(hall: Hall) -> None:
+    hall.known("a.jpg")
+    put(hall.root / "a.jpg", b"other")
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == ["a.jpg"]
+
+
+def test_a_rename_is_followed_without_measuring(hall: Hall) -> None:
+    (file,) = hall.known("a.jpg")
+    (hall.root / "a.jpg").rename(hall.root / "b.jpg")
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    hall.reception.heed(str(hall.root / "b.jpg"), 0.0)
+    hall.reception.take_settled(SETTLED)
+    hall.reception.take_settled(BELIEVED + 1)
+    assert hall.jobs() == []
+    assert hall.in_catalog() == ["b.jpg"]
+    new = hall.session.catalog.file(str(hall.root / "b.jpg"))
+    assert new is not None
+    assert new.image_id == file.image_id
+
+
+def test_a_deleted_file_is_forgotten_after_a_while(hall: Hall) -> None:
+    hall.known("a.jpg", "b.jpg")
+    (hall.root / "a.jpg").unlink()
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    assert hall.reception.next_due(0.0) == pytest.approx(BELIEVED - 0.1)
+    hall.reception.take_settled(BELIEVED - 0.2)
+    assert hall.in_catalog() == ["a.jpg", "b.jpg"]
+    hall.reception.take_settled(BELIEVED)
+    assert hall.in_catalog() == ["b.jpg"]
+
+
+def test_a_file_that_comes_back_in_time_is_not(hall: Hall) -> None:
+    hall.known("a.jpg")
+    (hall.root / "a.jpg").rename(hall.root / "away")
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    (hall.root / "away").rename(hall.root / "a.jpg")  # and its event got lost
+    hall.reception.take_settled(BELIEVED)
+    assert hall.in_catalog() == ["a.jpg"]
+
+
+def test_a_deletion_with_the_whole_folder_is_an_offline_folder(hall: Hall) -> None:
+    hall.known("a.jpg")
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    (hall.root / "a.jpg").unlink()
+    hall.reception.heed(str(hall.root / "a.jpg"), 0.0)
+    hall.root.rename(hall.root.with_name("unmounted"))
+    hall.reception.take_settled(BELIEVED)
+    assert hall.in_catalog() == ["a.jpg"]
+
+
+def test_nothing_waits_at_first(hall: Hall) -> None:
+    assert hall.reception.next_due(0.0) is None
+
+
+def test_a_walk_alone_reaches_the_same(hall: Hall) -> None:
+    hall.known("gone.jpg", "same.jpg", "changed.jpg", "old name.jpg")
+    (hall.root / "gone.jpg").unlink()
+    put(hall.root / "changed.jpg", b"other")
+    (hall.root / "old name.jpg").rename(hall.root / "new name.jpg")
+    put(hall.root / "new.jpg", b"new")
+    hall.reconcile()
+    assert hall.in_catalog() == ["changed.jpg", "new name.jpg", "same.jpg"]
+    hall.reception.take_settled(SETTLED)
+    assert sorted(hall.jobs()) == ["changed.jpg", "new.jpg"]
+
+
+def test_what_a_walk_could_not_read_has_not_vanished(hall: Hall) -> None:
+    hall.known("sub/a.jpg", "b.jpg")
+    hall.session.arrivals.add([(str(hall.root / "sub/c.jpg"), hall.folder.id)], START_NS)
+    (hall.root / "sub").rename(hall.root.with_name("hidden"))
+    hall.reconcile((WalkProblem(str(hall.root / "sub"), 13, "forbidden"),))
+    assert hall.in_catalog() == ["b.jpg", "sub/a.jpg"]
+    assert hall.arrivals() == ["sub/c.jpg"]
+    hall.reconcile()
+    assert hall.in_catalog() == ["b.jpg"]
+    assert hall.arrivals() == []
+
+
+def test_a_big_loss_needs_a_word_and_the_word_counts_once(hall: Hall) -> None:
+    names = [f"{n:02}.jpg" for n in range(20)]
+    hall.known(*names)
+    for name in names[:12]:
+        (hall.root / name).unlink()
+    with pytest.raises(BrakeError, match="12 of 20 pictures vanished at once") as caught:
+        hall.reconcile()
+    assert f"--accept-vanished {hall.root}" in caught.value.hint
+    assert hall.in_catalog() == names
+    hall.reception.accept_loss(str(hall.root))
+    hall.reconcile()
+    assert hall.in_catalog() == names[12:]
+    hall.known(*names)
+    for name in names[:12]:
+        (hall.root / name).unlink()
+    with pytest.raises(BrakeError):
+        hall.reconcile()
+
+
+def test_a_word_without_a_loss_is_not_kept_for_later(hall: Hall) -> None:
+    names = [f"{n:02}.jpg" for n in range(20)]
+    hall.known(*names)
+    hall.reception.accept_loss(str(hall.root))
+    hall.reconcile()
+    for name in names:
+        (hall.root / name).unlink()
+    with pytest.raises(BrakeError):
+        hall.reconcile()
+    assert hall.in_catalog() == names
+
+
+def test_events_meet_the_same_brake(hall: Hall) -> None:
+    names = [f"{n:02}.jpg" for n in range(20)]
+    hall.known(*names)
+    for name in names:
+        (hall.root / name).unlink()
+        hall.reception.heed(str(hall.root / name), 0.0)
+    with pytest.raises(BrakeError):
+        hall.reception.take_settled(BELIEVED)
+    assert hall.in_catalog() == names
+
+
+def test_arrivals_of_the_last_instance_go_on_and_the_gone_are_dropped(hall: Hall) -> None:
+    put(hall.root / "a.jpg")
+    paths = [str(hall.root / name) for name in ("a.jpg", "gone.jpg")]
+    hall.session.arrivals.add([(path, hall.folder.id) for path in paths], START_NS)
+    hall.open()
+    hall.reception.resume(0.0)
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == ["a.jpg"]
+    assert hall.arrivals() == ["a.jpg"]
+
+
+def test_a_failed_arrival_is_tried_again_when_its_time_has_come(hall: Hall) -> None:
+    path = str(hall.root / "a.jpg")
+    put(hall.root / "a.jpg")
+    hall.reception.heed(path, 0.0)
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == ["a.jpg"]
+    hall.session.arrivals.fail(path, hall.folder.id, "unreadable", hall.clock.now_ns, lambda attempts: 30.0)
+    hall.reception.retry_due(10.0)
+    assert len(hall.reception) == 0
+    hall.clock.now_ns += 31 * 10**9
+    hall.reception.retry_due(40.0)
+    hall.reception.take_settled(40.0 + SETTLED)
+    assert hall.jobs() == ["a.jpg"]

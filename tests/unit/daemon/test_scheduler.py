@@ -1,0 +1,68 @@
+"""What happens by the clock."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from daemon.scheduler import Schedule
+
+_PATIENCE_SECONDS = 5.0
+
+
+@contextmanager
+def running(schedule: Schedule) -> Iterator[Schedule]:
+    schedule.start()
+    try:
+        yield schedule
+    finally:
+        schedule.close()
+
+
+def test_each_job_comes_again_and_again_under_its_name() -> None:
+    due: queue.Queue[str] = queue.Queue()
+    with running(Schedule({"check": 0.05, "rarely": 3600.0}, due.put)):
+        assert [due.get(timeout=_PATIENCE_SECONDS) for _ in range(3)] == ["check"] * 3
+
+
+def test_nothing_is_due_before_the_start_or_after_the_end() -> None:
+    due: queue.Queue[str] = queue.Queue()
+    schedule = Schedule({"check": 0.02}, due.put)
+    with pytest.raises(queue.Empty):
+        due.get(timeout=0.1)
+    with running(schedule):
+        due.get(timeout=_PATIENCE_SECONDS)
+    while not due.empty():
+        due.get()
+    with pytest.raises(queue.Empty):
+        due.get(timeout=0.2)
+
+
+@pytest.mark.parametrize(("jump_seconds", "noticed"), [(0.0, False), (2.0, False), (-3600.0, True), (3600.0, True)])
+def test_a_jump_of_the_wall_clock_is_noticed_once(jump_seconds: float, noticed: bool) -> None:
+    with running(Schedule({"rarely": 3600.0}, lambda name: None)) as schedule:
+        assert not schedule.heartbeat(1000.0, 10.0)
+        assert not schedule.heartbeat(1005.0, 15.0)
+        assert schedule.heartbeat(1010.0 + jump_seconds, 20.0) is noticed
+        assert not schedule.heartbeat(1015.0 + jump_seconds, 25.0)
+
+
+def test_a_clock_that_drifts_slowly_is_no_jump() -> None:
+    with running(Schedule({"rarely": 3600.0}, lambda name: None)) as schedule:
+        assert not any(schedule.heartbeat(1000.0 + 6 * n, 10.0 + 5 * n) for n in range(10))
+
+
+def test_after_a_jump_jobs_do_not_wait_until_the_clock_has_caught_up() -> None:
+    due: queue.Queue[str] = queue.Queue()
+    with running(Schedule({"check": 0.3}, due.put)) as schedule:
+        schedule.heartbeat(1000.0, 10.0)
+        # What a clock set back by an hour leaves behind: the next run lies an hour ahead.
+        schedule._scheduler.modify_job("check", next_run_time=datetime.now(UTC) + timedelta(hours=1))
+        while not due.empty():
+            due.get()
+        with pytest.raises(queue.Empty):
+            due.get(timeout=0.6)
+        assert schedule.heartbeat(1001.0 - 3600.0, 11.0)
+        assert due.get(timeout=_PATIENCE_SECONDS) == "check"

@@ -1,0 +1,290 @@
+"""Decoding: every orientation and mode, every kind of damage, limits before allocation."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.decode import (
+    Decoded,
+    DecodeSettings,
+    LimitError,
+    UnsupportedError,
+    decode,
+    decode_preview,
+    model_input,
+    pixels_sha256,
+    preview,
+    read_regular,
+    shrink,
+    sniff,
+)
+from store.errors import DecodeError
+
+PHOTOS = Path(__file__).parents[4] / "shared" / "photos"
+SETTINGS = DecodeSettings()
+
+
+def picture(width: int = 48, height: int = 32) -> Image.Image:
+    """Four quarters of different colours: no turn or mirror image looks like another."""
+    image = Image.new("RGB", (width, height), (200, 30, 30))
+    image.paste((30, 200, 30), (width // 2, 0, width, height // 2))
+    image.paste((30, 30, 200), (0, height // 2, width // 2, height))
+    return image
+
+
+def encode(image: Image.Image, name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def oriented(image: Image.Image, orientation: int, name: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(image, name, exif=exif, **({"quality": 95, "subsampling": 0} if name == "JPEG" else {}))
+
+
+STORED = {  # what a camera stores for a scene, by orientation
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_undone_once(name: str, orientation: int) -> None:
+    turn = STORED[orientation]
+    stored = picture() if turn is None else picture().transpose(turn)
+    decoded = decode(oriented(stored, orientation, name), SETTINGS)
+    assert decoded.rgb.shape == (32, 48, 3)
+    difference = np.abs(decoded.rgb.astype(int) - np.asarray(picture()).astype(int))
+    assert float(difference.mean()) < 8
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 4711])
+def test_nonsense_orientation_counts_as_upright(orientation: int) -> None:
+    assert decode(oriented(picture(), orientation, "PNG"), SETTINGS).rgb.shape == (32, 48, 3)
+
+
+def test_metadata_changes_fields_but_not_pixels() -> None:
+    plain = encode(picture(), "JPEG", quality=90)
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Maker", "Model"
+    rich = encode(picture(), "JPEG", quality=90, exif=exif)
+    first, second = decode(plain, SETTINGS), decode(rich, SETTINGS)
+    assert (first.metadata_fields, second.metadata_fields) == (0, 2)
+    assert pixels_sha256(first.rgb) == pixels_sha256(second.rgb)
+
+
+def test_pixels_hash_knows_the_shape() -> None:
+    flat = np.zeros((4, 6, 3), np.uint8)
+    assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("1", "PNG"), ("L", "JPEG"), ("P", "GIF"), ("LA", "PNG"), ("CMYK", "JPEG"), ("CMYK", "TIFF"), ("RGB", "BMP"),
+     ("RGB", "PPM"), ("RGB", "AVIF"), ("RGB", "JPEG2000"), ("YCbCr", "JPEG"), ("LAB", "TIFF")],
+)  # fmt: skip
+def test_every_mode_becomes_rgb(mode: str, name: str) -> None:
+    decoded = decode(encode(picture().convert("RGB").convert(mode), name), SETTINGS)
+    assert decoded.rgb.shape == (32, 48, 3) and decoded.rgb.dtype == np.uint8
+    assert decoded.format == name
+
+
+def test_transparency_is_laid_on_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    palette = Image.new("RGB", (8, 8)).quantize(4)
+    assert decode(encode(clear, "PNG"), SETTINGS).rgb.min() == 255
+    assert decode(encode(palette, "PNG", transparency=palette.getpixel((0, 0))), SETTINGS).rgb.min() == 255
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, 32768, 65535]], np.uint16), [0, 128, 255]),
+        (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[-100.0, 0.0, 100.0]], np.float32), [0, 128, 255]),
+        (np.array([[0.0, np.nan, 1.0]], np.float32), [0, 0, 255]),
+    ],
+)
+def test_deep_grey_is_scaled(values: np.ndarray, expected: list[int]) -> None:
+    decoded = decode(encode(Image.fromarray(np.repeat(values, 3, 0)), "TIFF"), SETTINGS)
+    assert decoded.rgb[0, :, 0].tolist() == pytest.approx(expected, abs=1)
+
+
+def test_only_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "green", "blue")]
+    for name in ("GIF", "WEBP", "TIFF", "PNG"):
+        data = encode(frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {}))
+        assert decode(data, SETTINGS).rgb[4, 4].tolist() == [255, 0, 0], name
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_no_cut_file_is_a_picture(name: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8))
+    data = encode(noise, name)
+    for percent in range(0, 100, 4):
+        with pytest.raises(DecodeError):
+            decode(data[: len(data) * percent // 100], SETTINGS)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_is_damaged_and_one_with_a_trailer_is_not(progressive: bool) -> None:
+    data = encode(picture(), "JPEG", progressive=progressive)
+    assert decode(data + b"\0" * 100 + encode(picture(), "JPEG"), SETTINGS).rgb.shape == (32, 48, 3)
+    with pytest.raises(DecodeError):
+        decode(data[:-2], SETTINGS)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    with pytest.raises(LimitError, match="60000 x 60000"):
+        decode(png_of_size(60_000, 60_000), SETTINGS)
+    with pytest.raises(LimitError):
+        decode(encode(picture(), "PNG"), DecodeSettings(max_pixels=48 * 32 - 1))
+    assert isinstance(decode(encode(picture(), "PNG"), DecodeSettings(max_pixels=48 * 32)), Decoded)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<html>", b"<svg xmlns='x'/>", b"#!/bin/sh\n", b"%PDF-1.7", b"\0" * 4096, b"\0\0\0\x18ftypisom" + b"\0" * 40],
+)
+def test_what_is_no_picture_is_refused_by_content(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        sniff(data)
+
+
+def test_heic_and_raw_are_unsupported_rather_than_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(UnsupportedError, match="pillow-heif"):
+        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64, SETTINGS)
+    with pytest.raises(UnsupportedError, match="raw"):
+        decode(encode(picture(), "TIFF", tiffinfo={254: 1}), SETTINGS)
+
+
+VALID = [encode(picture(), name) for name in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(VALID), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=12))
+def test_mutated_bytes_raise_declared_errors_only(data: bytes, changes: list[tuple[float, int]]) -> None:
+    mutated = bytearray(data)
+    for place, value in changes:
+        mutated[int(place * (len(mutated) - 1))] = value
+    try:
+        decoded = decode(bytes(mutated), DecodeSettings(max_pixels=10_000_000))
+    except DecodeError:
+        return
+    assert decoded.rgb.ndim == 3 and decoded.rgb.dtype == np.uint8
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300))
+def test_random_bytes_raise_declared_errors_only(data: bytes) -> None:
+    for start in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"RIFF\0\0\0\0WEBP", b"\0\0\0\x1cftypavif"):
+        with pytest.raises(DecodeError):
+            decode(start + data + b"\0", SETTINGS)
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared photos are not here")
+def test_the_hostile_corpus_raises_declared_errors_only() -> None:
+    files = [path for path in sorted((PHOTOS / "bad").rglob("*")) if path.is_file()]
+    assert len(files) > 500
+    decoded = 0
+    for path in files:
+        try:
+            decode(path.read_bytes(), SETTINGS)
+            decoded += 1
+        except DecodeError as error:
+            assert error.message
+    assert decoded > 50
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared photos are not here")
+def test_the_eight_orientations_of_one_photo_look_the_same() -> None:
+    for scene in ("Landscape", "Portrait"):
+        files = sorted((PHOTOS / "formats" / "exif-orientation").glob(f"{scene}_[1-8].jpg"))
+        small = [shrink(decode(path.read_bytes(), SETTINGS).rgb, 64).astype(int) for path in files]
+        assert len(files) == 8
+        assert all(float(np.abs(other - small[0]).mean()) < 6 for other in small)
+
+
+def test_read_regular_returns_bytes_and_stat(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"12345")
+    status, data = read_regular(str(path), 10)
+    assert data == b"12345"
+    assert (status.path, status.size, status.inode) == (str(path), 5, path.stat().st_ino)
+
+
+def test_read_regular_keeps_away_from_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "real.jpg").write_bytes(b"x")
+    (tmp_path / "link.jpg").symlink_to("real.jpg")
+    for name in ("pipe.jpg", "folder.jpg", "none.jpg", "link.jpg"):
+        with pytest.raises(OSError):
+            read_regular(str(tmp_path / name), 10)
+    with pytest.raises(LimitError):
+        read_regular(str(tmp_path / "real.jpg"), 0)
+
+
+def test_read_regular_notices_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"12345")
+    real, calls = os.fstat, []
+
+    def growing(descriptor: int) -> os.stat_result:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            path.write_bytes(b"123456")
+        return real(descriptor)
+
+    monkeypatch.setattr(os, "fstat", growing)
+    with pytest.raises(FileNotFoundError, match="changed"):
+        read_regular(str(path), 10)
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(16, 200))
+@settings(max_examples=40, deadline=None)
+def test_shrink_holds_the_limit_and_never_enlarges(width: int, height: int, long_side: int) -> None:
+    small = shrink(np.full((height, width, 3), 77, np.uint8), long_side)
+    assert max(small.shape[:2]) <= max(long_side, 1) and min(small.shape[:2]) >= 1
+    assert small.min() == small.max() == 77
+    if max(width, height) <= long_side:
+        assert small.shape == (height, width, 3)
+
+
+def test_preview_and_model_input() -> None:
+    rgb = np.asarray(picture(1000, 500))
+    small = decode_preview(preview(rgb, SETTINGS))
+    assert small.shape == (192, 384, 3)
+    assert decode_preview(preview(rgb[:20, :30], SETTINGS)).shape == (20, 30, 3)
+    assert np.abs(small[10, 10].astype(int) - (200, 30, 30)).max() < 12
+    for shape in (small, small[:10], small[:, :10], small[:5, :5]):
+        squashed = model_input(np.ascontiguousarray(shape), 128)
+        assert squashed.shape == (128, 128, 3) and squashed.dtype == np.uint8
+    with pytest.raises(DecodeError, match="preview"):
+        decode_preview(b"")

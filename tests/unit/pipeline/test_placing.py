@@ -1,0 +1,189 @@
+"""Names and races: nothing is overwritten, nothing leaves its root, nothing is lost to a swap."""
+
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import placing, syscalls
+from pipeline.actions import (
+    apply,
+    recover,
+    undo,
+    undo_many,
+)
+from pipeline.places import names
+from store.errors import ActionError
+from store.ledger import EntryState, Verb
+from tests.unit.pipeline.room import CHANGES, MANIFEST, Meddled, Room, is_as_before, swap
+
+NAMES = [b"caf\xe9.jpg", b"\xff\xfe", "größe 📷.jpg".encode(), b"new\nline.jpg", b"\x1b[31mred.jpg", b"-rf.jpg"]
+NAMES += [b"'\"`$;.jpg", b"x" * 255, b"y" * 251 + b".jpg", "é".encode() * 127, b".hidden", b"a." + b"b" * 253]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses names that are no UTF-8")
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+def test_any_name_goes_out_twice_and_comes_home(room: Room, name: bytes) -> None:
+    text = os.fsdecode(name)
+    first = room.move(room.file(text, b"first"))
+    second = room.move(room.file(text, b"second"))
+    assert first.target != second.target
+    assert Path(first.target).read_bytes() == b"first"
+    assert Path(second.target).read_bytes() == b"second"
+    assert len(os.fsencode(Path(second.target).name)) <= 255
+    home_again = undo(second, room.ledger, 2_000)
+    assert home_again is not None
+    assert os.fsencode(Path(home_again).name) == name
+    other = undo(first, room.ledger, 2_000)
+    assert other is not None
+    assert Path(other).read_bytes() == b"first"
+    assert "restored" in Path(other).name
+    assert Path(home_again).read_bytes() == b"second"
+
+
+@given(st.binary(min_size=1, max_size=255), st.sampled_from(["", "restored"]), st.integers(64, 255))
+def test_variations_of_a_name_are_names(raw: bytes, word: str, limit: int) -> None:
+    name = os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
+    found = list(itertools.islice(names(name, word, "7-18f0a", limit), 110))
+    assert len(set(found)) == len(found)
+    assert all(0 < len(os.fsencode(item)) <= limit for item in found)
+    if len(os.fsencode(name)) <= limit:
+        assert found[0] == name
+
+
+def test_taken_names_are_counted_up(near: Room) -> None:
+    targets = []
+    for number in range(4):
+        targets.append(Path(near.move(near.file("a.tar.gz", bytes([number]))).target).name)
+    assert targets == ["a.tar.gz", "a.tar (2).gz", "a.tar (3).gz", "a.tar (4).gz"]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_file_that_changes_at_the_last_moment_stays(room: Room, change: Callable[[Path], object]) -> None:
+    path = room.file("a.jpg")
+    ledger = Meddled(room.ledger, lambda: change(path))
+    with pytest.raises(ActionError):
+        apply(room.action(path), ledger, 1_000)
+    assert [item for item in room.quarantine.rglob("*") if item.is_file() and item.name != MANIFEST] == []
+    assert (room.lost_property(), ledger.unfinished()) == ([], [])
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_a_file_swapped_while_its_bytes_travel_is_not_lost(
+    room: Room, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = room.file("a.jpg"), syscalls.rename_exclusive
+
+    def rename(from_fd: int, source: str, to_fd: int, target: str) -> None:
+        if path.exists() and path.read_bytes() == b"a picture":
+            swap(path)
+        real(from_fd, source, to_fd, target)
+
+    monkeypatch.setattr(placing, "rename_exclusive", rename)
+    with suppress(ActionError):
+        apply(room.action(path, verb=verb), room.ledger, 1_000)
+    assert path.read_bytes() == b"a newcomer"
+    assert (room.lost_property(), room.ledger.unfinished()) == ([], [])
+
+
+def test_a_name_taken_at_the_last_moment_is_never_overwritten(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "has_name", lambda *_: False)  # whoever takes them does so after this look
+    folder = room.quarantine / "duplicates"
+    folder.mkdir(parents=True)
+    for name in ("a.jpg", "a (2).jpg"):
+        (folder / name).write_bytes(b"a stranger")
+    entry = room.move(room.file("a.jpg"))
+    assert (Path(entry.target).name, is_as_before(Path(entry.target))) == ("a (3).jpg", True)
+    assert (folder / "a.jpg").read_bytes() == (folder / "a (2).jpg").read_bytes() == b"a stranger"
+
+
+@contextmanager
+def in_a_thread(work: Callable[[], object]) -> Iterator[None]:
+    over = threading.Event()
+
+    def loop() -> None:
+        while not over.is_set():
+            with suppress(FileExistsError, FileNotFoundError):
+                work()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_racer_for_names_loses_nothing(near: Room) -> None:
+    folder = near.quarantine / "duplicates"
+    folder.mkdir(parents=True)
+    taken: list[Path] = []
+
+    def take() -> None:
+        if len(taken) == 40:
+            return
+        path = folder / ("a.jpg" if not taken else f"a ({len(taken) + 1}).jpg")
+        with path.open("xb") as file:
+            file.write(b"a stranger")
+        taken.append(path)
+
+    with in_a_thread(take):
+        entries = [near.move(near.file("a.jpg", f"mine {number}".encode())) for number in range(15)]
+    assert [Path(entry.target).read_bytes() for entry in entries] == [f"mine {n}".encode() for n in range(15)]
+    assert {path.read_bytes() for path in taken} <= {b"a stranger"}
+
+
+@pytest.mark.parametrize("side", ["home", "quarantine"])
+def test_a_parent_swapped_for_a_symlink_leads_nowhere(near: Room, side: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.jpg").write_bytes(b"not yours")
+    parent = {"home": near.home / "sub", "quarantine": near.quarantine / "duplicates/sub"}[side]
+    parent.mkdir(parents=True)
+    spare = parent.with_name("spare")
+
+    def flip() -> None:
+        parent.rename(spare)
+        parent.symlink_to(outside)
+        parent.unlink()
+        spare.rename(parent)
+
+    action = near.action(near.file("sub/a.jpg"))
+    with in_a_thread(flip):
+        for _ in range(60):
+            with suppress(ActionError):
+                undo(apply(action, near.ledger, 1_000), near.ledger, 2_000)
+    recover(near.ledger, 3_000)
+    for outcome in undo_many(near.ledger.entries(state=EntryState.DONE), near.ledger, 4_000):
+        assert outcome.error == ""
+    assert [path.name for path in outside.iterdir()] == ["a.jpg"]
+    assert (outside / "a.jpg").read_bytes() == b"not yours"
+    copies = [path for path in [*near.home.rglob("*"), *near.quarantine.rglob("*")] if path.suffix == ".jpg"]
+    assert [is_as_before(path) for path in copies] == [True]
+
+
+@pytest.mark.parametrize("side", ["home", "quarantine"])
+def test_a_parent_that_is_a_symlink_is_refused(near: Room, side: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    if side == "home":
+        (outside / "a.jpg").write_bytes(b"a picture")
+        (near.home / "sub").symlink_to(outside)
+        path = near.home / "sub/a.jpg"
+    else:
+        path = near.file("sub/a.jpg")
+        near.quarantine.mkdir()
+        (near.quarantine / "duplicates").symlink_to(outside)
+    before = sorted(outside.iterdir())
+    with pytest.raises(ActionError, match="symlink"):
+        near.move(path)
+    assert sorted(outside.iterdir()) == before
+    assert path.exists()
