@@ -88,18 +88,20 @@ def _originals(source: Path | None) -> list[Any]:
 def _scan(folder: Path, work: Path) -> dict[str, Any]:
     """Run the real command on a fresh state; the rate counts everything, the start of Python too."""
     started = time.monotonic()
-    words = [_COMMAND, "scan", folder, "--output", work / "out", "--state", work / "state", "--json"]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = subprocess.run(_scan_words(folder, work), check=True, capture_output=True, text=True)
     seconds = time.monotonic() - started
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     answer["images_per_second"] = answer["files"] / seconds
     return answer
 
 
+def _scan_words(folder: Path, work: Path) -> list[str | Path]:
+    return [_COMMAND, "scan", folder, "--output", work / "out", "--state", work / "state", "--json"]
+
+
 def _rescan(folder: Path, work: Path) -> float:
     started = time.monotonic()
-    words = [_COMMAND, "scan", folder, "--output", work / "out", "--state", work / "state", "--json"]
-    subprocess.run(words, check=True, capture_output=True)
+    subprocess.run(_scan_words(folder, work), check=True, capture_output=True)
     seconds = time.monotonic() - started
     shutil.rmtree(work)
     return seconds
@@ -117,9 +119,9 @@ def _forerunner(paths: list[Path]) -> float:
     started = time.monotonic()
     with torch.inference_mode():
         for path in paths:
-            cv2.Laplacian(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), cv2.CV_64F).var()
-            cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).mean()
-            cv2.Canny(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), 100, 200).mean()
+            cv2.Laplacian(_grey(path), cv2.CV_64F).var()
+            _grey(path).mean()
+            cv2.Canny(_grey(path), 100, 200).mean()
             with Image.open(path) as picture:
                 imagehash.phash(picture)
             with Image.open(path) as picture:
@@ -128,6 +130,12 @@ def _forerunner(paths: list[Path]) -> float:
                 square = np.asarray(picture.convert("RGB").resize((224, 224)), np.float32) / 255
             network(torch.from_numpy(square).permute(2, 0, 1)[None])
     return len(paths) / (time.monotonic() - started)
+
+
+def _grey(path: Path) -> "np.ndarray[Any, Any]":
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    return picture
 
 
 def _print(result: dict[str, Any]) -> None:
