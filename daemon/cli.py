@@ -4,6 +4,7 @@ import difflib
 import importlib
 import io
 import json
+import os
 import sys
 from typing import Any
 
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(words, prog_name="dedupd", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
         sys.exit(130)
     except KeyboardInterrupt:
@@ -89,7 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     except DedupdError as error:
         sys.exit(_fail(error, words))
     except BrokenPipeError:
-        sys.stderr.close()  # the reader left, as `head` does; nothing is wrong
+        # The reader left, as `head` does; nothing is wrong, and the flush at the end must not say otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 

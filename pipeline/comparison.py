@@ -45,6 +45,7 @@ class _Windows:
     target: Float
     common: Float
     slope: Float  # mean squared gradient
+    level: Float  # mean of the target, grey levels
 
     @property
     def residual(self) -> Float:
@@ -61,7 +62,7 @@ def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float) -> t
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1)), np.uint8)
     drawn = cv2.warpPerspective(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpPerspective(np.ones_like(source), onto, size, flags=cv2.INTER_NEAREST)
-    inside = cv2.erode(mask, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
     return np.asarray(drawn, np.uint8), np.asarray(inside, np.uint8)
 
 
@@ -90,7 +91,9 @@ def compare(
     agreeing = seen.common > min_correlation * np.sqrt(weaker * stronger)
     conflict = valid & (weaker > min_texture**2) & (seen.common < 0.5 * weaker)
     beyond = seen.residual > max_outlier * _expected_residual(seen, valid)
-    standing_out = valid & beyond & (seen.residual > 16) & (seen.common < 0.8 * stronger)
+    # Where a picture is burnt out or black, a change of tone took the texture; what was put there shows at its rim.
+    clipped = (seen.level > 248) | (seen.level < 7)
+    standing_out = valid & beyond & ~clipped & (seen.residual > 16) & (seen.common < 0.8 * stronger)
     odd, box = _largest_group(conflict | standing_out)
     windows, count = int(valid.sum()), int(textured.sum())
     return Comparison(
@@ -138,6 +141,7 @@ def _windows(s: Float, t: Float, cells: tuple[int, int]) -> _Windows:
         np.maximum(mean(t * t) - mean_t * mean_t, 0),
         mean(s * t) - mean_s * mean_t,
         mean(across * across + down * down),
+        mean_t,
     )
 
 

@@ -46,6 +46,15 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
 )
+# Whole files of kinds we do not read. Calling them damaged would send them to quarantine.
+_UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"8BPS", "Photoshop"),
+    (b"FUJIFILMCCD-RAW", "camera raw"),
+    (b"IIRO", "camera raw"),
+    (b"IIU\0", "camera raw"),
+)
 _NETPBM = frozenset(b"P%d%c" % (kind, space) for kind in range(1, 8) for space in b" \t\r\n")
 _RAW_TIFF_TAG = 50706  # DNGVersion
 _REDUCED_TIFF_TAG = 254  # NewSubfileType: 1 = a reduced copy, which in camera raw files comes first
@@ -100,7 +109,7 @@ def _state(status: os.stat_result) -> tuple[int, int]:
 
 
 def sniff(data: bytes) -> str:
-    """Name the format by content alone; raise DecodeError where it is no picture we know."""
+    """Name the format by content alone; raise DecodeError where it is none we know, UnsupportedError where we do."""
     if not data:
         raise DecodeError("the file is empty")
     for signature, name in _SIGNATURES:
@@ -112,6 +121,9 @@ def sniff(data: bytes) -> str:
         return _sniff_heif(data)
     if data[:3] in _NETPBM:
         return "PPM"
+    for signature, name in _UNSUPPORTED:
+        if data.startswith(signature):
+            raise UnsupportedError(f"{name} files are not decoded")
     raise DecodeError("not a picture: the content has no known signature")
 
 
@@ -122,7 +134,7 @@ def _sniff_heif(data: bytes) -> str:
         return "AVIF"
     if brands & _HEIF_BRANDS:
         return HEIF
-    raise DecodeError("not a picture: a film or another ISO media file")
+    raise UnsupportedError("films and other ISO media files are not decoded")
 
 
 def decode(data: bytes, settings: DecodeSettings) -> Decoded:

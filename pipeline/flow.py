@@ -9,10 +9,13 @@
 transaction per batch. Everything in memory follows the catalog: whatever goes wrong, it is made again from there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.embedding import EmbeddingSettings
 from pipeline.grouping import reconsider
@@ -31,6 +34,7 @@ from store.records import (
     Failure,
     FailureKind,
     FileStat,
+    Folder,
     Level,
     Measurement,
     Observation,
@@ -105,7 +109,8 @@ class Flow:
                 touched[image_id] = None
                 if isinstance(seen.result, Measurement):
                     measured[image_id] = seen.result
-            self._embed({image_id: result for image_id, result in measured.items() if self._unembedded(image_id)})
+            fresh = {image_id: m for image_id, m in measured.items() if self._unembedded(image_id)}
+            self._embed({image_id: (m.model_input, m.preview) for image_id, m in fresh.items()})
             return self._settle(list(touched), before, now_ns)
 
     def forget_files(self, files: Iterable[CatalogFile], now_ns: int) -> list[CatalogFile]:
@@ -122,9 +127,26 @@ class Flow:
         with self._all_or_nothing():
             before: dict[int, Rank | None] = {}
             self._note_rank(file.image_id, before)
-            self._catalog.remove_file(file.id)
-            self._catalog.put_file(folder_id, stat, file.image_id)
-            return self._settle([file.image_id], before, now_ns)
+            overwritten = self._catalog.file(stat.path)
+            if overwritten is not None and overwritten.id != file.id:
+                self._note_rank(overwritten.image_id, before)
+                self._catalog.remove_file(overwritten.id)
+            self._catalog.relocate(file.id, folder_id, stat)
+            self._embed_stored([file.image_id])
+            return self._settle(list(before), before, now_ns)
+
+    def put_folder(self, path: str, *, protected: bool, now_ns: int) -> Folder:
+        """Return the folder at `path`, made or updated; where its protection changes, its images are judged again."""
+        with self._all_or_nothing():
+            before: dict[int, Rank | None] = {}
+            known = next((folder for folder in self._catalog.folders() if folder.path == path), None)
+            if known is not None and known.protected != protected:
+                for file in list(self._catalog.files_in(known.id)):
+                    self._note_rank(file.image_id, before)
+            folder = self._catalog.put_folder(path, protected=protected)
+            self._embed_stored(before)
+            self._settle(list(before), before, now_ns)
+            return folder
 
     def forget_unseen(self, before_ns: int) -> int:
         """Delete what is known of images that no file has held since `before_ns`; return how many."""
@@ -227,19 +249,27 @@ class Flow:
         reason = failure.reason if reject else f"not judged ({failure.kind}): {failure.reason}"
         return self._catalog.add_image(failure.sha256, failure.stat.size, reject, reason)
 
-    def _embed(self, fresh: dict[int, Measurement]) -> None:
-        """Embed new images, in batches, with the serving model and with one that is to take over."""
+    def _embed_stored(self, image_ids: Iterable[int]) -> None:
+        """Embed, from previews, images that came into play without being measured."""
+        found = {
+            i: self._knowledge.previews.read(self._catalog.image(i).sha256) for i in image_ids if self._unembedded(i)
+        }
+        ready = {i: (remodel(preview, self.input_size), preview) for i, preview in found.items() if preview is not None}
+        self._embed(ready)
+
+    def _embed(self, fresh: Mapping[int, tuple[NDArray[np.uint8], bytes]]) -> None:
+        """Embed (model input, preview) by image, in batches, with the serving model and one that is to take over."""
         waiting = list(fresh.items())
         for start in range(0, len(waiting), _EMBED_BATCH):
             part = waiting[start : start + _EMBED_BATCH]
             image_ids = [image_id for image_id, _ in part]
-            vectors = self._models.embed_wanted([measured.model_input for _, measured in part])
+            vectors = self._models.embed_wanted([square for _, (square, _) in part])
             if not self._models.migrating:
                 self._knowledge.indexes.add_embeddings(image_ids, vectors)
                 continue
             for image_id, vector in zip(image_ids, vectors, strict=True):
                 self._catalog.put_embedding(image_id, self._models.wanted.model_id, vector)
-            outgoing = self._models.embed_serving([measured.preview for _, measured in part])
+            outgoing = self._models.embed_serving([preview for _, (_, preview) in part])
             if outgoing is not None:
                 self._knowledge.indexes.add_embeddings(image_ids, outgoing)
 
@@ -337,10 +367,12 @@ class Flow:
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
+        serving = self._models.serving
         try:
             with self._catalog.transaction():
                 yield
         except BaseException:
+            self._models.serving = serving
             self._open()  # the indexes in memory may be ahead of the catalog, which was rolled back
             raise
 

@@ -21,8 +21,9 @@ AnyFloats = NDArray[np.floating]
 
 _SMOOTH_SIGMA = 1.0  # pixels: below this, noise and JPEG blocks would pass for sharpness
 _TILE = 32  # pixels
-_STANDARD_ENERGY = 150.0  # (grey per pixel)²: gradient energy of an edgy tile; turns frequencies into variances
-_FAINT_ENERGY = 0.2  # (grey per pixel)²: gradients that 8 bits and JPEG make by themselves
+_STANDARD_ENERGY = 165.0  # (grey per pixel)²: gradient energy of an edgy tile; turns frequencies into variances
+_FAINT_ENERGY = 0.1  # (grey per pixel)²: gradients that 8 bits and JPEG make by themselves
+_PLAIN_ENERGY = 1.0  # (grey per pixel)²: tiles below this are left out where there are better ones
 _FAINT_SHARE = 0.05  # of the strongest tiles' energy: fainter tiles are background, whatever their noise says
 _SHARP_TILES = 3  # that many tiles must be sharp
 _DIRECTIONS = 12
@@ -79,7 +80,7 @@ def _sharpest(grey: Pixels) -> float:
     curvature, slope = _tensors(grey)
     energy = slope[0] + slope[1]
     strongest = np.sort(energy)[-min(_SHARP_TILES, energy.size)]
-    seen = energy >= _FAINT_SHARE * strongest
+    seen = energy >= max(_FAINT_SHARE * strongest, min(_PLAIN_ENERGY, strongest))
     # With the faint energy on both sides, a tile without edges counts as sharp: blur must be shown, not assumed.
     squared = ((curvature[0] + curvature[1] + _FAINT_ENERGY) / (energy + _FAINT_ENERGY))[seen]
     sharp = float(np.sort(squared)[-min(_SHARP_TILES, squared.size)])

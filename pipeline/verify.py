@@ -20,6 +20,11 @@ from pipeline.comparison import CELL_PIXELS, Comparison, compare, warp
 from store.records import MatchKind
 
 THUMB_PIXELS = 32
+MIN_SHIFT_PIXELS = 0.1  # less is how well a refined alignment is known
+MAX_VAIN_SHIFT_PIXELS = 2.5
+MAX_VAIN_RESIDUAL = 1.15  # a shift that explains no more than this is not real
+REACH_PIXELS = 0.3  # how far a frame may reach over another and still lie within it
+MIN_TILT_DEGREES = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,12 @@ class VerifySettings:
     min_agreement: Annotated[float, Gt(0), Le(1)] = 0.8  # share of textured windows, for a copy
     min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # share of textured windows, for an edited picture
     max_outlier: Annotated[float, Gt(1)] = 12.0  # a window's residual against what the whole picture explains
-    max_odd_windows: Annotated[int, Ge(0)] = 8  # touching windows that differ, for a copy
-    max_conflict: Annotated[float, Ge(0), Le(1)] = 0.015  # share of all windows, for a copy
-    min_detail: Annotated[float, Ge(0), Le(1)] = 0.5  # correlation of grain, where a picture is flat
+    max_odd_windows: Annotated[int, Ge(0)] = 16  # touching windows that differ, for a copy: one spot of a cell
+    max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
+    min_detail: Annotated[float, Ge(0), Le(1)] = 0.55  # share of fine detail that must be the same, for a copy
+    min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.88  # the same, where the frame moved a little: see `_kind`
+    max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # share of a picture the other lacks, up to which it moved a little
+    max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window that stays unexplained, for a copy
     max_fill_levels: Annotated[float, Gt(0)] = 6.0  # deviation of a flat border from its colour
 
 
@@ -90,6 +98,7 @@ class _Framing:
 
     source_covered: float  # share of the source that lies in the target's frame
     target_covered: float
+    same: bool  # each lies within the other
     whole: bool  # one lies within the other, but for flat fill
     bordered: bool  # the whole source, with flat fill around it
     inset: bool  # the whole source, on other content
@@ -114,8 +123,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
         look = _judge(a, b, alignment, settings)
         if best is None or _rank(look) > _rank(best):
             best = look
-        if best.kind is MatchKind.COPY:
-            break
+        if look.kind is not None and look.agreement >= settings.min_agreement:
+            break  # this is how they lie; another alignment would not explain more
     return best or SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
 
 
@@ -133,6 +142,7 @@ def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[
         found = align(a.points, b.points, mirrored, ratio, error)
         if found is not None and found.inliers >= settings.min_inliers:
             yield found
+            return
 
 
 def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | None:
@@ -196,12 +206,6 @@ def _place(
     return plain if plain[1].residual < MAX_VAIN_RESIDUAL * seen.residual + 1e-3 else (place, seen)
 
 
-MIN_SHIFT_PIXELS = 0.1
-MAX_VAIN_SHIFT_PIXELS = 2.5
-MAX_VAIN_RESIDUAL = 1.15
-REACH_PIXELS = 0.3  # how far a frame may reach over another and still lie within it
-
-
 def _corner_shift(before: Matrix, after: Matrix, shape: tuple[int, ...]) -> float:
     corners = _corners(shape)
     return float(np.abs(project(after, corners) - project(before, corners)).max())
@@ -231,32 +235,47 @@ def _kind(seen: Comparison, framing: _Framing, settings: VerifySettings) -> Matc
         return None
     if not flat and seen.agreement < settings.min_edited_agreement:
         return None
+    # A camera that is moved a little between two exposures of a wall or a lawn frames them as a mild crop would; only
+    # the grain tells the two apart. An edit that also destroys the grain ends as edited.
+    moved = not framing.same and max(1 - framing.source_covered, 1 - framing.target_covered) < settings.max_moved
+    least_detail = settings.min_detail_moved if moved else settings.min_detail
     # Heavy compression and noise make single windows conflict; the more detail is lost, the more windows may.
     allowed = settings.max_odd_windows + 100 * max(0.0, 0.85 - seen.detail)
-    same = flat or seen.agreement >= settings.min_agreement
-    if same and framing.whole and seen.odd_windows <= allowed and seen.conflict <= settings.max_conflict:
-        return MatchKind.COPY
-    return MatchKind.EDITED
+    explained = (
+        (flat or seen.agreement >= settings.min_agreement)
+        and seen.detail >= least_detail
+        and seen.residual <= settings.max_residual
+        and seen.conflict <= settings.max_conflict
+        and seen.odd_windows <= allowed
+    )
+    return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
 
 def _frame(place: _Placement, settings: VerifySettings) -> _Framing:
     """Find what lies outside the overlap, and whether it is only flat fill."""
     back = np.asarray(np.linalg.inv(place.onto))
-    source_alone = _alone(place.source, place.target, back)
-    target_alone = _alone(place.target, place.source, place.onto)
-    source_within = _lies_within(place.source.grey.shape, place.target.grey.shape, place.onto)
-    target_within = _lies_within(place.target.grey.shape, place.source.grey.shape, back)
-    covered = 1 - float(source_alone.mean()), 1 - float(target_alone.mean())
+    source, target = place.source.grey, place.target.grey
+    source_within = _lies_within(source.shape, target.shape, place.onto)
+    target_within = _lies_within(target.shape, source.shape, back)
+    source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
+    target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
     if target_within:
-        return _Framing(*covered, True, False, False)
-    fill = _is_fill(place.target.small, target_alone, settings.max_fill_levels)
+        return _Framing(source_covered, target_covered, source_within, True, False, False)
+    fill = _is_filled(target, source, place.onto, settings.max_fill_levels)
     if source_within:
         inset = not fill and _has_seam(place)
-        return _Framing(*covered, not inset, fill, inset)
+        return _Framing(source_covered, target_covered, False, not inset, fill, inset)
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows new content.
-    tilted = abs((place.degrees + 45) % 90 - 45) > 0.7
-    fill = fill or _is_fill(place.source.small, source_alone, settings.max_fill_levels)
-    return _Framing(*covered, tilted and fill, False, False)
+    tilted = abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
+    whole = tilted and (fill or _is_filled(source, target, back, settings.max_fill_levels))
+    return _Framing(source_covered, target_covered, False, whole, False, False)
+
+
+def _covered(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
+    """The share of a picture that lies in another's frame, from a grid of its points."""
+    x, y = np.meshgrid((np.arange(48) + 0.5) / 48 * shape[1] - 0.5, (np.arange(48) + 0.5) / 48 * shape[0] - 0.5)
+    x, y = project(onto, np.column_stack([x.ravel(), y.ravel()])).T
+    return float(((x >= -0.5) & (y >= -0.5) & (x <= frame[1] - 0.5) & (y <= frame[0] - 0.5)).mean())
 
 
 def _on_cells(matrix: Matrix) -> Matrix:
@@ -266,11 +285,13 @@ def _on_cells(matrix: Matrix) -> Matrix:
     return np.asarray(shrink @ matrix @ np.linalg.inv(shrink))
 
 
-def _alone(of: Prepared, other: Prepared, onto: Matrix) -> NDArray[np.bool_]:
-    """Which cells of one picture the other does not reach; `onto` maps the other's pixels to the one's."""
-    size = (of.small.shape[1], of.small.shape[0])
-    full = np.ones(other.small.shape[:2], np.uint8)
-    return np.asarray(cv2.warpPerspective(full, _on_cells(onto), size, flags=cv2.INTER_NEAREST) == 0)
+def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
+    """Whether all that a picture shows outside the other's frame is of one grey; `onto` maps the other's pixels."""
+    size = (grey.shape[1], grey.shape[0])
+    alone = 1 - cv2.warpPerspective(np.ones_like(other), onto, size, flags=cv2.INTER_NEAREST)
+    alone = cv2.erode(alone, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    levels = grey[alone > 0].astype(np.int16)
+    return bool(levels.size > 30 and (np.abs(levels - np.median(levels)) <= max_levels).mean() > 0.97)
 
 
 def _lies_within(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> bool:
@@ -340,7 +361,7 @@ def _change(place: _Placement, framing: _Framing, seen: Comparison, kind: MatchK
     parts: list[str] = []
     if place.mirrored:
         parts.append("mirrored")
-    if abs(place.degrees) > 0.7:
+    if abs(place.degrees) > MIN_TILT_DEGREES:
         parts.append(f"turned by {abs(place.degrees):.0f}°")
     if framing.bordered:
         parts.append("with a border")
@@ -361,6 +382,7 @@ def _recoloured(place: _Placement) -> bool:
     size = (place.target.small.shape[1], place.target.small.shape[0])
     cells = _on_cells(place.onto)
     drawn = cv2.warpPerspective(place.source.small, cells, size, borderMode=cv2.BORDER_REPLICATE)
-    shared = ~_alone(place.target, place.source, place.onto)
+    full = np.ones(place.source.small.shape[:2], np.uint8)
+    shared = cv2.warpPerspective(full, cells, size, flags=cv2.INTER_NEAREST) > 0
     off = cv2.absdiff(drawn, place.target.small)[shared]
     return bool(len(off) and np.median(off.max(axis=1)) > 10)

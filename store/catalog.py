@@ -13,28 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.database import open_database, transaction
-from store.records import (
-    CatalogFile,
-    FileStat,
-    Folder,
-    Hashes,
-    ImageState,
-    Observation,
-    Picture,
-    Quality,
-    VerdictKind,
-)
+from store.records import CatalogFile, FileStat, Folder, ImageState, Observation, VerdictKind
 from store.relations import Relations
+from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, signed, unsigned
 
-_FILE = (
-    "f.id, f.folder_id, d.protected, f.path, f.device, f.inode, f.size, f.mtime_ns, f.ctime_ns, f.image_id, "
-    "f.verdict, f.lies_at, f.entry_id, f.returned_ns FROM files f JOIN folders d ON d.id = f.folder_id"
-)
-_IMAGE = (
-    "i.id, i.sha256, i.byte_size, i.reject, i.reject_reason, o.width, o.height, o.format, o.pixels_sha256, "
-    "o.metadata_fields, o.sharpness, o.brightness, o.contrast, o.detail, o.entropy, o.sharpest, o.highlights, "
-    "o.tones, o.phash, o.dhash, o.hashable FROM images i LEFT JOIN observations o ON o.image_id = i.id"
-)
 _REMOVALS_KEY = "images_removed"
 _CHUNK = 500  # bound parameters per statement, well below SQLite's limit
 
@@ -94,13 +76,13 @@ class Catalog:
     def folder_identity(self, folder_id: int) -> tuple[str, int | None, int | None]:
         """Return (marker id, device, inode) noted when the folder was last seen healthy."""
         row = self._execute("SELECT marker, device, inode FROM folders WHERE id = ?", (folder_id,)).fetchone()
-        device, inode = (None if number is None else _unsigned(number) for number in row[1:])
+        device, inode = (None if number is None else unsigned(number) for number in row[1:])
         return row[0], device, inode
 
     def note_identity(self, folder_id: int, marker: str, device: int, inode: int) -> None:
         """Note by what the folder's root is recognised."""
         sql = "UPDATE folders SET marker = ?, device = ?, inode = ? WHERE id = ?"
-        self._execute(sql, (marker, _signed(device), _signed(inode), folder_id))
+        self._execute(sql, (marker, signed(device), signed(inode), folder_id))
 
     # -- images -----------------------------------------------------------------------------------------------------
 
@@ -127,21 +109,21 @@ class Catalog:
             "sharpness": quality.sharpness, "brightness": quality.brightness, "contrast": quality.contrast,
             "detail": quality.detail, "entropy": quality.entropy, "sharpest": quality.sharpest,
             "highlights": quality.highlights, "tones": quality.tones,
-            "phash": _signed(hashes.phash), "dhash": _signed(hashes.dhash), "hashable": int(hashes.hashable),
+            "phash": signed(hashes.phash), "dhash": signed(hashes.dhash), "hashable": int(hashes.hashable),
         }  # fmt: skip
         self.database.table("observations").upsert(row, pk="image_id")
 
     def image(self, image_id: int) -> ImageState:
         """Return one image's facts; KeyError for an unknown id."""
-        row = self._execute(f"SELECT {_IMAGE} WHERE i.id = ?", (image_id,)).fetchone()
+        row = self._execute(f"SELECT {IMAGE_ROW} WHERE i.id = ?", (image_id,)).fetchone()
         if row is None:
             raise KeyError(image_id)
-        return _image(row)
+        return image_of(row)
 
     def images(self, image_ids: Iterable[int]) -> dict[int, ImageState]:
         """Return many images' facts by id."""
-        rows = self._in_chunks(f"SELECT {_IMAGE} WHERE i.id IN", image_ids)
-        return {row[0]: _image(row) for row in rows}
+        rows = self._in_chunks(f"SELECT {IMAGE_ROW} WHERE i.id IN", image_ids)
+        return {row[0]: image_of(row) for row in rows}
 
     def image_ids(self) -> list[int]:
         """List the ids of all images that a file holds."""
@@ -182,53 +164,56 @@ class Catalog:
 
     def file(self, path: str) -> CatalogFile | None:
         """Find the file that lies at a path, at home."""
-        row = self._execute(f"SELECT {_FILE} WHERE f.path = ? AND f.lies_at IS NULL", (os.fsencode(path),)).fetchone()
-        return None if row is None else _file(row)
+        row = self._execute(
+            f"SELECT {FILE_ROW} WHERE f.path = ? AND f.lies_at IS NULL", (os.fsencode(path),)
+        ).fetchone()
+        return None if row is None else file_of(row)
 
     def file_lying_at(self, place: str) -> CatalogFile | None:
         """Find a file by the place in quarantine where it lies."""
-        row = self._execute(f"SELECT {_FILE} WHERE f.lies_at = ?", (os.fsencode(place),)).fetchone()
-        return None if row is None else _file(row)
+        row = self._execute(f"SELECT {FILE_ROW} WHERE f.lies_at = ?", (os.fsencode(place),)).fetchone()
+        return None if row is None else file_of(row)
 
     def file_with_body(self, stat: FileStat) -> CatalogFile | None:
         """Find a file at home with the same device, inode, size and mtime: the same file under another name."""
-        sql = (
-            f"SELECT {_FILE} WHERE f.inode = ? AND f.device = ? AND f.size = ? AND f.mtime_ns = ? AND f.lies_at IS NULL"
-        )
-        values = (_signed(stat.inode), _signed(stat.device), stat.size, stat.mtime_ns)
+        body = "f.inode = ? AND f.device = ? AND f.size = ? AND f.mtime_ns = ?"
+        sql = f"SELECT {FILE_ROW} WHERE {body} AND f.lies_at IS NULL"
+        values = (signed(stat.inode), signed(stat.device), stat.size, stat.mtime_ns)
         row = self._execute(sql, values).fetchone()
-        return None if row is None else _file(row)
+        return None if row is None else file_of(row)
 
     def file_by_id(self, file_id: int) -> CatalogFile | None:
         """Find a file by its id."""
-        row = self._execute(f"SELECT {_FILE} WHERE f.id = ?", (file_id,)).fetchone()
-        return None if row is None else _file(row)
+        row = self._execute(f"SELECT {FILE_ROW} WHERE f.id = ?", (file_id,)).fetchone()
+        return None if row is None else file_of(row)
 
     def file_of_entry(self, entry_id: int) -> CatalogFile | None:
         """Find the file that a ledger entry moved or copied."""
-        row = self._execute(f"SELECT {_FILE} WHERE f.entry_id = ?", (entry_id,)).fetchone()
-        return None if row is None else _file(row)
+        row = self._execute(f"SELECT {FILE_ROW} WHERE f.entry_id = ?", (entry_id,)).fetchone()
+        return None if row is None else file_of(row)
 
     def files_of(self, image_ids: Iterable[int]) -> dict[int, list[CatalogFile]]:
         """Return the files that hold each of the images."""
         found: dict[int, list[CatalogFile]] = {}
-        for row in self._in_chunks(f"SELECT {_FILE} WHERE f.image_id IN", image_ids):
-            found.setdefault(row[9], []).append(_file(row))
+        for row in self._in_chunks(f"SELECT {FILE_ROW} WHERE f.image_id IN", image_ids):
+            found.setdefault(row[9], []).append(file_of(row))
         return found
 
     def files_in(self, folder_id: int) -> Iterator[CatalogFile]:
         """Walk the files of one folder."""
-        for row in self._execute(f"SELECT {_FILE} WHERE f.folder_id = ? ORDER BY f.path", (folder_id,)):
-            yield _file(row)
+        for row in self._execute(f"SELECT {FILE_ROW} WHERE f.folder_id = ? ORDER BY f.path", (folder_id,)):
+            yield file_of(row)
 
     def files_with(self, verdicts: Sequence[VerdictKind]) -> list[CatalogFile]:
         """List the files that have one of the verdicts."""
         marks = ",".join("?" * len(verdicts))
-        return [_file(row) for row in self._execute(f"SELECT {_FILE} WHERE f.verdict IN ({marks})", list(verdicts))]
+        return [
+            file_of(row) for row in self._execute(f"SELECT {FILE_ROW} WHERE f.verdict IN ({marks})", list(verdicts))
+        ]
 
     def files_away(self) -> list[CatalogFile]:
         """List the files that dedupd has moved or copied."""
-        return [_file(row) for row in self._execute(f"SELECT {_FILE} WHERE f.entry_id IS NOT NULL")]
+        return [file_of(row) for row in self._execute(f"SELECT {FILE_ROW} WHERE f.entry_id IS NOT NULL")]
 
     def put_file(self, folder_id: int, stat: FileStat, image_id: int) -> int | None:
         """Note that content lies at a path; return the image that lay there before, if another."""
@@ -242,7 +227,7 @@ class Catalog:
             "ctime_ns = excluded.ctime_ns, returned_ns = CASE WHEN image_id = excluded.image_id THEN returned_ns END, "
             "image_id = excluded.image_id, entry_id = CASE WHEN image_id = excluded.image_id THEN entry_id END"
         )
-        values = (os.fsencode(stat.path), folder_id, _signed(stat.device), _signed(stat.inode), stat.size,
+        values = (os.fsencode(stat.path), folder_id, signed(stat.device), signed(stat.inode), stat.size,
                   stat.mtime_ns, stat.ctime_ns, image_id)  # fmt: skip
         self._execute(sql, values)
         return None if before is None or before[0] == image_id else int(before[0])
@@ -252,6 +237,16 @@ class Catalog:
         root = os.fsencode(folder.path.rstrip("/")) + b"/"
         sql = "UPDATE files SET folder_id = ? WHERE path >= ? AND path < ? AND folder_id <> ? AND lies_at IS NULL"
         self._execute(sql, (folder.id, root, root[:-1] + b"0", folder.id))  # "0" follows "/"
+
+    def relocate(self, file_id: int, folder_id: int, stat: FileStat) -> None:
+        """Note that a file at home has another name; all else about it stays. The name must be free."""
+        sql = (
+            "UPDATE files SET folder_id = ?, path = ?, device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? "
+            "WHERE id = ?"
+        )
+        values = (folder_id, os.fsencode(stat.path), signed(stat.device), signed(stat.inode), stat.size,
+                  stat.mtime_ns, stat.ctime_ns, file_id)  # fmt: skip
+        self._execute(sql, values)
 
     def remove_file(self, file_id: int) -> None:
         """Forget a place; the image stays known."""
@@ -273,7 +268,7 @@ class Catalog:
             "mtime_ns = ?, "
             "ctime_ns = ?, returned_ns = coalesce(?, returned_ns) WHERE id = ?"
         )
-        values = (os.fsencode(stat.path), _signed(stat.device), _signed(stat.inode), stat.size, stat.mtime_ns,
+        values = (os.fsencode(stat.path), signed(stat.device), signed(stat.inode), stat.size, stat.mtime_ns,
                   stat.ctime_ns, returned_ns, file_id)  # fmt: skip
         self._execute(sql, values)
 
@@ -287,8 +282,8 @@ class Catalog:
 
     def files_of_undone_entries(self) -> list[CatalogFile]:
         """List the files that still point at a ledger entry that was undone: a crash came between."""
-        sql = f"SELECT {_FILE} JOIN ledger l ON l.id = f.entry_id WHERE l.state = 'undone'"
-        return [_file(row) for row in self._execute(sql)]
+        sql = f"SELECT {FILE_ROW} JOIN ledger l ON l.id = f.entry_id WHERE l.state = 'undone'"
+        return [file_of(row) for row in self._execute(sql)]
 
     # -- embeddings -------------------------------------------------------------------------------------------------
 
@@ -384,30 +379,3 @@ class Catalog:
         for start in range(0, len(wanted), _CHUNK):
             part = wanted[start : start + _CHUNK]
             yield from self._execute(f"{sql} ({','.join('?' * len(part))})", part)
-
-
-def _signed(value: int) -> int:
-    """Fit an unsigned 64-bit number (a hash, a device, an inode) into SQLite's signed integer."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _unsigned(value: int) -> int:
-    return value & 0xFFFF_FFFF_FFFF_FFFF
-
-
-def _file(row: Sequence[Any]) -> CatalogFile:
-    stat = FileStat(os.fsdecode(row[3]), _unsigned(row[4]), _unsigned(row[5]), row[6], row[7], row[8])
-    lies_at = None if row[11] is None else os.fsdecode(row[11])
-    return CatalogFile(
-        row[0], row[1], bool(row[2]), stat, row[9], VerdictKind(row[10]), lies_at, row[12], row[13] is not None
-    )
-
-
-def _image(row: Sequence[Any]) -> ImageState:
-    reject = None if row[3] is None else VerdictKind(row[3])
-    observation = None
-    if row[5] is not None:
-        picture = Picture(row[5], row[6], row[7], bytes(row[8]), row[9])
-        hashes = Hashes(bytes(row[1]), _unsigned(row[18]), _unsigned(row[19]), bool(row[20]))
-        observation = Observation(row[2], picture, Quality(*row[10:18]), hashes)
-    return ImageState(row[0], bytes(row[1]), row[2], reject, row[4], observation)

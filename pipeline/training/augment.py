@@ -28,7 +28,7 @@ Pixels = NDArray[Any]
 
 # Shares of: crop, turn, rotation or warp, picture in picture, texture, shrinking, tone, colour, curves, stickers or
 # text, border or screenshot, compression. What moves pixels is hardest to learn and gets most.
-CERTAIN_EDIT_SHARES = (0.22, 0.17, 0.13, 0.15, 0.03, 0.02, 0.05, 0.05, 0.02, 0.07, 0.08, 0.01)
+CERTAIN_EDIT_SHARES = (0.28, 0.13, 0.12, 0.18, 0.02, 0.02, 0.04, 0.05, 0.02, 0.06, 0.07, 0.01)
 
 _INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
 
@@ -293,7 +293,7 @@ def _geometry(
 ) -> Pixels:
     """Crop, turn, warp and paste: the edits that move pixels."""
     if rolls[0] < rate * 1.6:
-        image = crop(image, rng, 0.9 - 0.64 * severity, 0.95)
+        image = crop(image, rng, 0.9 - 0.65 * severity, 0.9)
     if rolls[1] < rate * 1.3:
         image = turn(image, rng)
     if rolls[2] < rate:

@@ -23,7 +23,7 @@ from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
 
 # Small pictures first: what is learnt early does not need the detail, and steps cost half. All sides are multiples of
 # 32: at 80 pixels the odd feature maps cost as much as those of 96.
-SIDE_SCHEDULE = ((0.0, 64), (0.64, 96))
+SIDE_SCHEDULE = ((0.0, 64), (0.62, 96))
 LOG_EVERY_STEPS = 20
 
 

@@ -18,6 +18,12 @@ SIX_FOLDERS = {"blur", "dark", "bright", "corrupt", "duplicates", "similar"}
 PATIENCE_SECONDS = 100.0  # the machine may be busy; what is waited for is polled
 
 
+def _environment() -> dict[str, str]:
+    """Return an environment in which nobody has a configuration or a state of their own."""
+    nowhere = {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", "XDG_STATE_HOME": "/nonexistent"}
+    return os.environ | nowhere
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command gave back."""
@@ -41,6 +47,7 @@ def dedupd(*words: object, cwd: Path | None = None, prefix: tuple[str, ...] = ()
         cwd=cwd,
         timeout=PATIENCE_SECONDS,
         stdin=subprocess.DEVNULL,
+        env=_environment(),
         check=False,
     )
     return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -99,6 +106,7 @@ class Daemon:
                 stdout=stream,
                 stderr=stream,
                 stdin=subprocess.DEVNULL,
+                env=_environment(),
             )
 
     def status(self) -> dict[str, Any]:
@@ -153,7 +161,8 @@ def write_config(path: Path, *folders: dict[str, object], **sections: dict[str, 
     lines = []
     for folder in folders:
         lines += ["[[hot_folder]]", *_rows(folder)]
-    for name, rows in ({"settle": {"settle_seconds": 0.3}} | sections).items():
+    quick: dict[str, dict[str, object]] = {"settle": {"settle_seconds": 0.3}}
+    for name, rows in (quick | sections).items():
         lines += [f"[{name}]", *_rows(rows)]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path

@@ -1,10 +1,7 @@
 """`dedupd run`: the service itself, through files that come, go, change their names, and signals."""
 
-import json
-import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from store.records import VerdictKind
-from tests.e2e.command import Daemon, contents, dedupd, listing, running, scan, verdicts, wait_until, write_config
+from tests.e2e.command import contents, dedupd, listing, running, scan, verdicts, wait_until, write_config
 from tests.gallery import Album, AlbumFile
 
 LayOut = Callable[[Album, str], Album]
@@ -97,7 +94,9 @@ class TestLife:
             # The other hot folder is judged against the first, and only reported.
             drop(album, [lesser[1]], two)
             daemon.wait(3)
-            why = dedupd("why", two / lesser[1].name, "--config", tmp_path / "c.toml", "--state", tmp_path / "state", "--json")
+            why = dedupd(
+                "why", two / lesser[1].name, "--config", tmp_path / "c.toml", "--state", tmp_path / "state", "--json"
+            )
             assert why.json["verdict"] == "duplicate"
             assert why.json["keeper"] == str(one / best.name)
             assert (two / lesser[1].name).exists()
@@ -107,7 +106,9 @@ class TestLife:
             assert not (one / lesser[0].name).exists()
             # The keeper is deleted by a person: the best of the others comes back.
             (one / "renamed.jpg").unlink()
-            daemon.wait_for(lambda: (one / lesser[0].name).exists() or self._kept(two / lesser[1].name, tmp_path), "a keeper")
+            daemon.wait_for(
+                lambda: (one / lesser[0].name).exists() or self._kept(two / lesser[1].name, tmp_path), "a keeper"
+            )
             daemon.wait(2)
             kept = [self._kept(one / lesser[0].name, tmp_path), self._kept(two / lesser[1].name, tmp_path)]
             assert sorted(kept) == [False, True], "exactly one stands for the picture"
@@ -116,7 +117,12 @@ class TestLife:
             daemon.wait_for(lambda: not (one / lesser[0].name).exists(), "the archive has it")
             assert listing(archive)[best.name][:2] == listing(album.folder)[best.name][:2]
             assert daemon.stop()[0] == 0
-        assert dedupd("check", "--deep", "--config", tmp_path / "c.toml", "--state", tmp_path / "state", "--json").json["problems"] == []
+        assert (
+            dedupd("check", "--deep", "--config", tmp_path / "c.toml", "--state", tmp_path / "state", "--json").json[
+                "problems"
+            ]
+            == []
+        )
 
     def _why(self, path: Path, base: Path) -> dict[str, object]:
         answer = dedupd("why", path, "--config", base / "c.toml", "--state", base / "state", "--json")
@@ -128,7 +134,9 @@ class TestLife:
     def _kept(self, path: Path, base: Path) -> bool:
         return self._why(path, base)["verdict"] == "keep"
 
-    def test_signals_reload_and_one_instance(self, drawn_few: Album, house: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    def test_signals_reload_and_one_instance(
+        self, drawn_few: Album, house: tuple[Path, Path, Path], tmp_path: Path
+    ) -> None:
         one, two, _ = house
         config, state = tmp_path / "c.toml", tmp_path / "state"
         with running(config, state) as daemon:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import _VERBS
-from tests.e2e.command import COMMAND, dedupd, listing, scan
+from tests.e2e.command import COMMAND, dedupd, listing, scan, write_config
 from tests.gallery import Album
 
 VERBS = tuple(_VERBS)
@@ -47,8 +47,8 @@ def test_help_shows_an_example(verb: str) -> None:
 def test_the_verbs_are_those_of_the_design() -> None:
     answer = dedupd("--help")
     assert answer.code == 0
-    wanted = "run scan status why groups search report undo check reindex config bench".split()
-    assert set(wanted) <= set(VERBS)
+    wanted = set("run scan status why groups search report undo check reindex config bench".split())  # noqa: SIM905
+    assert wanted <= set(VERBS)
     assert all(f"  {verb} " in answer.out for verb in wanted)
 
 
@@ -64,18 +64,28 @@ def test_the_verbs_are_those_of_the_design() -> None:
         (["undo", "--list"], {"actions"}),
         (["undo", "--all", "--dry-run"], {"actions"}),
         (["check"], {"ok", "problems"}),
-        (["config"], set()),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )  # fmt: skip
 def test_json_is_one_object(known: Known, words: list[str], keys: set[str]) -> None:
     image = str(known.album.path(known.album.files[0]))
     words = [word.format(image=image) for word in words]
-    state = [] if words == ["config"] else ["--state", known.state]
-    answer = dedupd(*words, *state, "--json")
+    answer = dedupd(*words, "--state", known.state, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["schema"] == 1
     assert keys <= answer.json.keys()
+
+
+def test_config_shows_what_it_read_and_prints_what_it_would_read(known: Known, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "c.toml", {"path": known.album.folder})
+    answer = dedupd("config", "--config", config, "--state", known.state, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["ok"]
+    assert answer.json["settings"]["hot_folder"][0]["path"] == str(known.album.folder)
+    (tmp_path / "example.toml").write_text(dedupd("config", "--example").out)
+    scan(
+        known.album.folder, "--config", tmp_path / "example.toml", "--output", tmp_path / "o", "--state", tmp_path / "s"
+    )
 
 
 def test_search_finds_the_family_best_first(known: Known) -> None:

@@ -1,7 +1,7 @@
 """Made-up contents and files, the flow over them, and the laws written down a second time as the oracle.
 
-What only pixels could tell (the vector, the second look, the quality gate) comes from pure functions of the made-up facts;
-catalog, indexes, standings and verdicts are the real ones.
+What only pixels could tell (the vector, the second look, the quality gate) comes from pure functions of the made-up
+facts; catalog, indexes, standings and verdicts are the real ones.
 """
 
 import hashlib
@@ -238,7 +238,9 @@ class World:
     def stored(self) -> dict[str, VerdictKind]:
         """Return the verdicts that the catalog stores."""
         return {
-            file.stat.path: file.verdict for folder in self.catalog.folders() for file in self.catalog.files_in(folder.id)
+            file.stat.path: file.verdict
+            for folder in self.catalog.folders()
+            for file in self.catalog.files_in(folder.id)
         }
 
     def standings(self) -> dict[Level, dict[bytes, bytes]]:
@@ -294,9 +296,7 @@ def oracle(files: Files) -> tuple[dict[Level, dict[bytes, bytes]], dict[str, tup
     for content, paths in by_content.items():
         for path in paths:
             verdicts[path] = _verdict(content, path, primary, walked, known)
-    standings = {
-        level: {known[a].sha256: known[b].sha256 for a, b in rows.items()} for level, rows in walked.items()
-    }
+    standings = {level: {known[a].sha256: known[b].sha256 for a, b in rows.items()} for level, rows in walked.items()}
     return standings, verdicts
 
 

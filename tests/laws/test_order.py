@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_any_order_and_any_batching_end_the_same(files: Files, data: st.DataObje
     with worlds() as make:
         world = make()
         edges = [0, *sorted(cuts), len(order)]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             world.admit({path: files[path] for path in order[start:end]})
         assert_lawful(world)
 

@@ -93,9 +93,7 @@ def test_every_change_ends_where_the_full_walk_ends(
 
 @_MANY
 @given(st.sets(_pairs, max_size=30), st.permutations(range(_SIZE)), st.lists(st.integers(0, 3), min_size=_SIZE))
-def test_every_order_of_arrival_ends_the_same(
-    edges: set[frozenset[int]], order: list[int], heights: list[int]
-) -> None:
+def test_every_order_of_arrival_ends_the_same(edges: set[frozenset[int]], order: list[int], heights: list[int]) -> None:
     graph = Graph(edges)
     for image_id in order:
         graph.change({image_id: _rank(image_id, heights[image_id], protected=False)}, ())

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import daemon.caretaker
 from daemon.caretaker import Caretaker, Inspection
-from daemon.folders import FolderState, RootCheck, RootIdentity
+from daemon.folders import FolderState, RootCheck, RootIdentity, check_root
 
 _PATIENCE_SECONDS = 5.0
 Make = Callable[[Path], Caretaker]
@@ -78,14 +77,14 @@ def test_another_disk_in_its_place_is_not_walked(hot: Path, make: Make, seen: "q
 def test_while_it_hangs_its_silence_shows_and_wishes_are_joined(
     hot: Path, make: Make, seen: "queue.Queue[Inspection]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, answer, real = threading.Event(), threading.Event(), daemon.caretaker.check_root
+    asked, answer = threading.Event(), threading.Event()
 
     def hanging(*arguments: object) -> RootCheck:
         asked.set()
         assert answer.wait(_PATIENCE_SECONDS)
-        return real(*arguments)  # type: ignore[arg-type]
+        return check_root(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(daemon.caretaker, "check_root", hanging)
+    monkeypatch.setattr("daemon.caretaker.check_root", hanging)
     caretaker = make(hot)
     assert caretaker.silent_seconds() == 0.0
     caretaker.want(walk_too=False)
@@ -105,14 +104,14 @@ def test_while_it_hangs_its_silence_shows_and_wishes_are_joined(
 def test_nothing_is_said_after_the_end(
     hot: Path, make: Make, seen: "queue.Queue[Inspection]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, answer, real = threading.Event(), threading.Event(), daemon.caretaker.check_root
+    asked, answer = threading.Event(), threading.Event()
 
     def hanging(*arguments: object) -> RootCheck:
         asked.set()
         assert answer.wait(_PATIENCE_SECONDS)
-        return real(*arguments)  # type: ignore[arg-type]
+        return check_root(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(daemon.caretaker, "check_root", hanging)
+    monkeypatch.setattr("daemon.caretaker.check_root", hanging)
     caretaker = make(hot)
     caretaker.want(walk_too=True)
     assert asked.wait(_PATIENCE_SECONDS)

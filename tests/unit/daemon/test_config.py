@@ -71,7 +71,7 @@ def test_every_section_reaches_its_room(tmp_path: Path) -> None:
         ("[settle]\nzzz = 1", "unknown key [settle] zzz", "known here: settle_seconds"),
         ("quality = 3", "quality must be a section", "write it as [quality]"),
         ("[quality]\nmin_brightness = 300", "[quality] min_brightness = 300: ", "explains every key"),
-        ("[settle]\nsettle_seconds = -1", "[settle] settle_seconds = -1: ", ""),
+        ("[settle]\nsettle_seconds = -1", "[settle] settle_seconds = -1: input should", ""),
         ("[keeper]\ncriteria = ['prettier']", "[keeper] criteria = 'prettier'", ""),
         ("[[hot_folder]]\npath = ''", "[hot_folder] path = ''", ""),
         ("[[hot_folder]]\npath = 'x'\naction = 'delete'", "[hot_folder] action = 'delete'", ""),

@@ -127,6 +127,15 @@ def test_a_rename_is_followed_without_measuring(hall: Hall) -> None:
     assert new.image_id == file.image_id
 
 
+def test_another_name_for_a_file_that_stays_is_no_rename(hall: Hall) -> None:
+    hall.known("a.jpg")
+    (hall.root / "b.jpg").hardlink_to(hall.root / "a.jpg")
+    hall.reception.heed(str(hall.root / "b.jpg"), 0.0)
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == ["b.jpg"]
+    assert hall.in_catalog() == ["a.jpg"]
+
+
 def test_a_deleted_file_is_forgotten_after_a_while(hall: Hall) -> None:
     hall.known("a.jpg", "b.jpg")
     (hall.root / "a.jpg").unlink()
@@ -236,6 +245,14 @@ def test_arrivals_of_the_last_instance_go_on_and_the_gone_are_dropped(hall: Hall
     hall.reception.take_settled(SETTLED)
     assert hall.jobs() == ["a.jpg"]
     assert hall.arrivals() == ["a.jpg"]
+
+
+def test_an_arrival_that_was_decided_just_before_a_crash_is_done(hall: Hall) -> None:
+    (file,) = hall.known("a.jpg")
+    hall.session.arrivals.add([(file.stat.path, hall.folder.id)], START_NS)
+    hall.reception.resume(0.0)
+    hall.reception.take_settled(SETTLED)
+    assert (hall.jobs(), hall.arrivals()) == ([], [])
 
 
 def test_a_failed_arrival_is_tried_again_when_its_time_has_come(hall: Hall) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_a_piped_table_breaks_no_path_and_has_no_ragged_edge(capsys: pytest.Capt
     assert all(line == line.rstrip() for line in (head, first, second))
 
 
+def test_a_last_column_of_words_has_no_ragged_edge_either(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.table(("verdict", ""), [("keep", ""), ("dark", "would leave")])
+    assert capsys.readouterr().out == "verdict\nkeep\ndark     would leave\n"
+
+
 def test_cells_are_text_and_never_markup_or_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.table(("name",), [("[red]x[/red]",), ("\x1b[2Jy",), (":smile:",)])
     out = capsys.readouterr().out
@@ -79,7 +85,7 @@ def test_short_work_says_nothing_and_long_work_says_something_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    monkeypatch.setattr("daemon.terminal.time", SimpleNamespace(monotonic=lambda: now))
     with terminal.progress("judging") as advance:
         advance(1, 100)
         assert capsys.readouterr().err == ""

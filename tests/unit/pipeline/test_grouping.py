@@ -56,7 +56,9 @@ def test_nothing_changes_twice() -> None:
     assert reconsider([], [7], graph, graph) == set(), "one that was never in play cannot leave"
 
 
-@pytest.mark.parametrize(("a", "b", "before"), [((1, 0), (0, 9), True), ((0, 1), (0, 1), False), ((0, 1), (0, 2), False)])
+@pytest.mark.parametrize(
+    ("a", "b", "before"), [((1, 0), (0, 9), True), ((0, 1), (0, 1), False), ((0, 1), (0, 2), False)]
+)
 def test_greater_keys_outrank(a: tuple[int, int], b: tuple[int, int], *, before: bool) -> None:
     assert outranks(Rank(1, a, False), Rank(2, b, False)) is before
 

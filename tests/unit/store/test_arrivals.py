@@ -27,7 +27,7 @@ def arrivals(catalog: Catalog) -> Arrivals:
 
 
 def _doubling(attempts: int) -> float:
-    return 30.0 * 2**attempts
+    return 30.0 * (1 << attempts)
 
 
 def test_what_was_seen_is_there_after_a_restart(arrivals: Arrivals, catalog: Catalog) -> None:

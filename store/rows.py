@@ -1,0 +1,47 @@
+"""Rows of the catalog ↔ facts: the columns to select, and what they become."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, VerdictKind
+
+FILE_ROW = (
+    "f.id, f.folder_id, d.protected, f.path, f.device, f.inode, f.size, f.mtime_ns, f.ctime_ns, f.image_id, "
+    "f.verdict, f.lies_at, f.entry_id, f.returned_ns FROM files f JOIN folders d ON d.id = f.folder_id"
+)
+IMAGE_ROW = (
+    "i.id, i.sha256, i.byte_size, i.reject, i.reject_reason, o.width, o.height, o.format, o.pixels_sha256, "
+    "o.metadata_fields, o.sharpness, o.brightness, o.contrast, o.detail, o.entropy, o.sharpest, o.highlights, "
+    "o.tones, o.phash, o.dhash, o.hashable FROM images i LEFT JOIN observations o ON o.image_id = i.id"
+)
+
+
+def signed(value: int) -> int:
+    """Fit an unsigned 64-bit number (a hash, a device, an inode) into SQLite's signed integer."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def unsigned(value: int) -> int:
+    """Take such a number out again."""
+    return value & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def file_of(row: Sequence[Any]) -> CatalogFile:
+    """Make a file of a `FILE_ROW`."""
+    stat = FileStat(os.fsdecode(row[3]), unsigned(row[4]), unsigned(row[5]), row[6], row[7], row[8])
+    lies_at = None if row[11] is None else os.fsdecode(row[11])
+    return CatalogFile(
+        row[0], row[1], bool(row[2]), stat, row[9], VerdictKind(row[10]), lies_at, row[12], row[13] is not None
+    )
+
+
+def image_of(row: Sequence[Any]) -> ImageState:
+    """Make an image of an `IMAGE_ROW`."""
+    reject = None if row[3] is None else VerdictKind(row[3])
+    observation = None
+    if row[5] is not None:
+        picture = Picture(row[5], row[6], row[7], bytes(row[8]), row[9])
+        hashes = Hashes(bytes(row[1]), unsigned(row[18]), unsigned(row[19]), bool(row[20]))
+        observation = Observation(row[2], picture, Quality(*row[10:18]), hashes)
+    return ImageState(row[0], bytes(row[1]), row[2], reject, row[4], observation)
