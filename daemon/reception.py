@@ -37,6 +37,7 @@ class Reception:
         self._gone: dict[str, float] = {}  # path → when to believe that it is gone
         self._queue: deque[Job] = deque()
         self._accepted: set[str] = set()  # roots whose next big loss was confirmed by a person
+        self._doubted: set[str] = set()  # roots of which events told a big loss
         self.changed: list[CatalogFile] = []
 
     def __len__(self) -> int:
@@ -98,6 +99,12 @@ class Reception:
         """Let the next reconciliation of a folder forget however much is gone: a person said so."""
         self._accepted.add(root)
 
+    def take_doubt(self, root: str) -> bool:
+        """Tell, once, whether a folder should be walked because events told of a big loss."""
+        doubted = root in self._doubted
+        self._doubted.discard(root)
+        return doubted
+
     def reconcile(self, root: str, files: list[FileStat], problems: list[WalkProblem], now: float) -> None:
         """Bring the catalog in line with a walk of a folder. Alone it reaches what events would have reached.
 
@@ -130,7 +137,7 @@ class Reception:
         self.changed += self._session.flow.forget_files(files, self._session.clock_ns())
 
     def _let_go(self, paths: list[str]) -> None:
-        """Forget single files that a person deleted, folder by folder, under the same brake."""
+        """Forget single files that a person deleted; a big loss is left to a walk, which knows the whole folder."""
         by_root: dict[str, list[CatalogFile]] = {}
         for path in paths:
             file, home = self._session.catalog.file(path), self._home_of(path)
@@ -138,7 +145,10 @@ class Reception:
                 by_root.setdefault(home.folder.path, []).append(file)
         counts = self._session.catalog.folder_counts() if by_root else {}
         for root, files in by_root.items():
-            self._forget(files, root, counts.get(root, 0))
+            if vanish_brake(counts.get(root, 0), len(files), self._session.settings.upkeep.max_vanished_share):
+                self._doubted.add(root)
+            else:
+                self.changed += self._session.flow.forget_files(files, self._session.clock_ns())
 
     def _is_known(self, stat: FileStat) -> bool:
         """Tell whether the catalog has this very file, under this name or (then follow it) another."""

@@ -107,7 +107,8 @@ class Roots:
         self._remember_identity(root, seen)
         if seen.files is None:
             back = before in (FolderState.OFFLINE, FolderState.WAITING)
-            if back or not (root.walked or root.walking or before is FolderState.PAUSED):
+            unwalked = not (root.walked or root.walking or before is FolderState.PAUSED)
+            if reception.take_doubt(seen.root) or back or unwalked:
                 self._set(root, FolderState.OK, "")
                 self.walk(seen.root)
             return

@@ -1,10 +1,11 @@
 """What differs between two pictures that lie over each other, window by window.
 
 A copy loses detail, gains noise and changes tone as a whole; where both pictures still show structure, it is the same
-structure. So three things are forgiven because they are measured on the whole picture first: the tone curve, the loss of
-sharpness, and the residual that noise and misplacement by a fraction of a pixel leave. Two things are not: windows
-in *conflict* (both textured, and the textures do not go together: something moved or was replaced) and windows that *stand
-out* (a residual far beyond what the rest of the picture explains: something was added or taken away).
+structure. So three things are forgiven because they are measured on the whole picture first: the tone curve, the
+loss of sharpness, and the residual that noise and misplacement by a fraction of a pixel leave. Two things are not:
+windows in *conflict* (both textured, and the textures do not go together: something moved or was replaced) and
+windows that *stand out* (a residual far beyond what the rest of the picture explains: something was added or taken
+away).
 """
 
 from dataclasses import dataclass
@@ -50,6 +51,48 @@ class _Windows:
     @property
     def residual(self) -> Float:
         return np.asarray(self.source + self.target - 2 * self.common)
+
+
+def mix_colours(
+    source: Grey, chroma: NDArray[np.uint8], target: Grey, target_chroma: NDArray[np.uint8], onto: Matrix
+) -> tuple[Grey, bool]:
+    """Add to the source's grey as much of its colour as makes it most like the target's grey.
+
+    Saturation, white balance and hue change the grey of a recoloured picture by colour. Chroma is [h // 2, w // 2, 2];
+    `onto` maps pixels of the source to the target. Also tells whether the colours changed as a whole.
+    """
+    high, wide = target_chroma.shape[0] // 2, target_chroma.shape[1] // 2
+    if min(high, wide, *chroma.shape[:2]) < 4:
+        return source, False
+    cell = np.diag([wide / target.shape[1], high / target.shape[0], 1.0]) @ onto
+    of_half = np.diag([source.shape[1] / chroma.shape[1], source.shape[0] / chroma.shape[0], 1.0])
+    halved = cv2.resize(source, (chroma.shape[1], chroma.shape[0]), interpolation=cv2.INTER_AREA)
+    drawn = cv2.warpPerspective(cv2.merge([halved, chroma]), cell @ of_half, (wide, high), borderValue=(0, 0, 0))
+    reached = drawn[..., 1] > 0  # Cr is 0 for no colour, so black stands for outside
+    wanted = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)[reached].astype(np.float64)
+    if len(wanted) < 64:
+        return source, False
+    seen = drawn[reached].astype(np.float64)
+    turned = np.abs(seen[:, 1:] - cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)[reached])
+    recoloured = float(np.median(np.abs(seen[:, 0] - wanted))) > 8 or float(np.median(turned.max(axis=1))) > 5
+    if not recoloured:
+        return source, False
+    mix = _fit_mix(np.column_stack([seen - [0, 128, 128], np.ones(len(seen))]), wanted)
+    colour = cv2.transform(chroma, (mix[1:3] / max(mix[0], 0.2)).reshape(1, 2).astype(np.float32), dtype=cv2.CV_32F)
+    offset = 128 * float(mix[1:3].sum()) / max(mix[0], 0.2)
+    full = cv2.resize(colour, (source.shape[1], source.shape[0]), interpolation=cv2.INTER_LINEAR) - offset
+    return np.asarray(np.clip(np.rint(source + full), 0, 255), np.uint8), True
+
+
+def _fit_mix(design: Matrix, wanted: Matrix) -> Matrix:
+    """Fit weights of grey, Cr, Cb and a constant, robustly."""
+    weight = np.ones(len(wanted))
+    for _ in range(2):
+        weighted = design * weight[:, None]
+        mix = np.linalg.solve(weighted.T @ design + np.eye(4), weighted.T @ wanted)
+        error = np.abs(design @ mix - wanted)
+        weight = 1 / (1 + (error / (1.5 * float(np.median(error)) + 1)) ** 2)
+    return np.asarray(mix)
 
 
 def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float) -> tuple[Grey, Grey]:

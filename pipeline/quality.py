@@ -24,7 +24,10 @@ _TILE = 32  # pixels
 _STANDARD_ENERGY = 165.0  # (grey per pixel)²: gradient energy of an edgy tile; turns frequencies into variances
 _FAINT_ENERGY = 0.1  # (grey per pixel)²: gradients that 8 bits and JPEG make by themselves
 _PLAIN_ENERGY = 1.0  # (grey per pixel)²: tiles below this are left out where there are better ones
-_FAINT_SHARE = 0.05  # of the strongest tiles' energy: fainter tiles are background, whatever their noise says
+_FAINT_SHARE = 0.03  # of the strongest tiles' energy: fainter tiles are background, whatever their noise says
+_DOUBT = 0.8  # how fast a picture without edges gets the benefit of the doubt
+_CALM_SHARE = 0.05
+_MAX_NOISE = 2.0  # (grey per pixel²)²: noise of some 4 grey levels
 _SHARP_TILES = 3  # that many tiles must be sharp
 _DIRECTIONS = 12
 _SMEARED = (0.55, 0.68)  # sharpness along the worst direction over that along the best: below a smear, above none
@@ -79,10 +82,14 @@ def _sharpest(grey: Pixels) -> float:
     """
     curvature, slope = _tensors(grey)
     energy = slope[0] + slope[1]
+    # What even the calmest tiles have is noise; it says nothing about the lens.
+    noise = min(float(np.quantile(curvature[0] + curvature[1], _CALM_SHARE)), _MAX_NOISE)
+    fine = np.maximum(curvature[0] + curvature[1] - noise, 0)
     strongest = np.sort(energy)[-min(_SHARP_TILES, energy.size)]
     seen = energy >= max(_FAINT_SHARE * strongest, min(_PLAIN_ENERGY, strongest))
-    # With the faint energy on both sides, a tile without edges counts as sharp: blur must be shown, not assumed.
-    squared = ((curvature[0] + curvature[1] + _FAINT_ENERGY) / (energy + _FAINT_ENERGY))[seen]
+    # With the same on both sides, a picture without edges counts as sharp: blur must be shown, not assumed.
+    doubt = max(_FAINT_ENERGY, _DOUBT * (_PLAIN_ENERGY - strongest))
+    squared = ((fine + doubt) / (energy + doubt))[seen]
     sharp = float(np.sort(squared)[-min(_SHARP_TILES, squared.size)])
     worst, best = _extremes(curvature, slope, _FAINT_SHARE * strongest)
     smear = float(np.clip((_SMEARED[1] - worst / best) / (_SMEARED[1] - _SMEARED[0]), 0, 1))
@@ -132,7 +139,7 @@ def _extremes(curvature: Floats, slope: Floats, faint: float) -> tuple[float, fl
     angles = np.arange(_DIRECTIONS, dtype=np.float32) * np.float32(np.pi / _DIRECTIONS)
     weights = np.stack([np.cos(angles) ** 2, np.sin(angles) ** 2, np.sin(2 * angles)], 1)
     second, first = weights @ curvature, weights @ slope  # [directions, tiles]
-    seen = first > max(faint, _FAINT_ENERGY)
+    seen = first > max(faint, _PLAIN_ENERGY / 2)
     enough = seen.sum(1) >= _SHARP_TILES
     if enough.sum() < _DIRECTIONS // 2:
         return 1.0, 1.0  # too few edges to tell a smear from stripes

@@ -175,6 +175,7 @@ class World:
     state: Path
     settings: FlowSettings = FlowSettings()
     files: dict[str, Place] = field(default_factory=dict)
+    guarded: frozenset[str] = frozenset({PROTECTED})
 
     def __post_init__(self) -> None:
         self.state.mkdir(parents=True)
@@ -229,7 +230,12 @@ class World:
 
     def folder_of(self, path: str) -> int:
         """Return the id of the folder a path lies in."""
-        return self.folders["/" + path.split("/")[1]]
+        return self.folders[_root(path)]
+
+    def protect(self, root: str, *, protected: bool) -> None:
+        """Change whether a folder is protected."""
+        self.flow.put_folder(root, protected=protected, now_ns=NOW_NS)
+        self.guarded = self.guarded | {root} if protected else self.guarded - {root}
 
     def verdicts(self) -> dict[str, Verdict]:
         """Derive the verdict on every file."""
@@ -272,15 +278,20 @@ def match_kind(a: Content, b: Content) -> MatchKind | None:
     return MatchKind.SIMILAR if seen is None and similarity >= SIMILAR else seen
 
 
-def oracle(files: Files) -> tuple[dict[Level, dict[bytes, bytes]], dict[str, tuple[VerdictKind, str | None]]]:
-    """Walk all images down the ranks, at both levels: (standings by content, path → (verdict, keeper's path))."""
+def oracle(
+    files: Files, guarded: frozenset[str] = frozenset({PROTECTED})
+) -> tuple[dict[Level, dict[bytes, bytes]], dict[str, tuple[VerdictKind, str | None]]]:
+    """Walk all images down the ranks, at both levels: (standings by content, path → (verdict, keeper's path)).
+
+    `guarded` are the protected roots.
+    """
     by_content: dict[Content, list[str]] = {}
     for path, place in files.items():
         by_content.setdefault(place.content, []).append(path)
     contents = sorted(by_content, key=lambda content: content.number)
-    playing = [c for c in contents if not c.dark or any(_protected(path) for path in by_content[c])]
-    primary = {c: min(by_content[c], key=lambda path: _seniority(files, path)) for c in contents}
-    ranks = {c.number: _rank(c, primary[c], files[primary[c]].mtime_ns) for c in playing}
+    playing = [c for c in contents if not c.dark or any(_root(path) in guarded for path in by_content[c])]
+    primary = {c: min(by_content[c], key=lambda path: _seniority(files, path, guarded)) for c in contents}
+    ranks = {c.number: _rank(c, primary[c], files[primary[c]].mtime_ns, guarded) for c in playing}
     known = {c.number: c for c in playing}
     walked: dict[Level, dict[int, int]] = {}
     entrants: Sequence[int] = list(ranks)
@@ -295,7 +306,8 @@ def oracle(files: Files) -> tuple[dict[Level, dict[bytes, bytes]], dict[str, tup
     verdicts = {}
     for content, paths in by_content.items():
         for path in paths:
-            verdicts[path] = _verdict(content, path, primary, walked, known)
+            safe = _root(path) in guarded
+            verdicts[path] = (VerdictKind.KEEP, None) if safe else _verdict(content, path, primary, walked, known)
     standings = {level: {known[a].sha256: known[b].sha256 for a, b in rows.items()} for level, rows in walked.items()}
     return standings, verdicts
 
@@ -307,8 +319,6 @@ def _verdict(
     walked: Mapping[Level, Mapping[int, int]],
     known: Mapping[int, Content],
 ) -> tuple[VerdictKind, str | None]:
-    if _protected(path):
-        return VerdictKind.KEEP, None
     if content.number not in walked[Level.DUPLICATES]:
         return VerdictKind.DARK, None
     keeper = known[walked[Level.DUPLICATES][content.number]]
@@ -320,19 +330,20 @@ def _verdict(
     return (VerdictKind.KEEP, None) if related == content else (VerdictKind.SIMILAR, primary[related])
 
 
-def _protected(path: str) -> bool:
-    return path.startswith(PROTECTED + "/")
+def _root(path: str) -> str:
+    return "/" + path.split("/")[1]
 
 
-def _seniority(files: Files, path: str) -> tuple[bool, int, int, bytes]:
-    return not _protected(path), files[path].mtime_ns, len(path.encode()), path.encode()
+def _seniority(files: Files, path: str, guarded: frozenset[str]) -> tuple[bool, int, int, bytes]:
+    return _root(path) not in guarded, files[path].mtime_ns, len(path.encode()), path.encode()
 
 
-def _rank(content: Content, path: str, mtime_ns: int) -> Rank:
+def _rank(content: Content, path: str, mtime_ns: int, guarded: frozenset[str]) -> Rank:
     shorter = -len(path.encode()), bytes(255 - byte for byte in path.encode()) + b"\xff"
     size = content.width * 480, content.byte_size
     key = (content.sharpness >= 100, content.detail, *size, -mtime_ns, shorter, content.sha256)
-    return Rank(content.number, (_protected(path), *key), _protected(path))
+    safe = _root(path) in guarded
+    return Rank(content.number, (safe, *key), safe)
 
 
 # -- strategies -------------------------------------------------------------------------------------------------------

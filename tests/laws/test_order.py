@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.records import Level, VerdictKind
-from tests.laws.synthetic import PATHS, PROTECTED, Content, Files, Place, World, contents, folders_of_files, oracle
+from tests.laws.synthetic import NOW_NS, PATHS, ROOTS, Content, Files, Place, World, contents, folders_of_files, oracle
 
 pytestmark = pytest.mark.usefixtures("looks")
 _EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "60"))  # raise it to hunt
@@ -40,21 +40,30 @@ def worlds() -> Iterator[Any]:
         shutil.rmtree(folder)
 
 
+def root_of(path: str) -> str:
+    """Return the root a path lies in."""
+    return next(root for root in ROOTS if path.startswith(root + "/"))
+
+
+class Crash(BaseException):
+    """What a power cut looks like from inside."""
+
+
 def assert_lawful(world: World) -> None:
     """Hold a world against the oracle and against the laws one by one."""
-    standings, expected = oracle(world.files)
+    standings, expected = oracle(world.files, world.guarded)
     verdicts = world.verdicts()
     assert {path: (verdict.kind, verdict.keeper) for path, verdict in verdicts.items()} == expected
     assert world.stored() == {path: kind for path, (kind, _) in expected.items()}
     assert world.standings() == standings
     for path, verdict in verdicts.items():
-        if path.startswith(PROTECTED):
+        if root_of(path) in world.guarded:
             assert verdict.kind is VerdictKind.KEEP
         if verdict.keeper is not None:  # law 2
             assert verdict.evidence is not None
             level = Level.DUPLICATES if verdict.kind is VerdictKind.DUPLICATE else Level.SIMILAR
             assert verdict.evidence.kind.level is level
-            assert expected[verdict.keeper][0] is not VerdictKind.DUPLICATE or verdict.keeper.startswith(PROTECTED)
+            assert expected[verdict.keeper][0] is not VerdictKind.DUPLICATE or root_of(verdict.keeper) in world.guarded
     _assert_keepers_apart(world)
 
 
@@ -82,11 +91,11 @@ def test_any_order_and_any_batching_end_the_same(files: Files, data: st.DataObje
         assert_lawful(world)
 
 
+_PUT = ("put",) * 8
+_VERBS = (*_PUT, *"flush crash delete delete rename protect restart rejudge snapshot lose forget".split())  # noqa: SIM905
 _STEPS = st.lists(
     st.tuples(
-        st.sampled_from(
-            ("put", "put", "put", "put", "put", "flush", "delete", "rename", "restart", "rejudge", "snapshot", "lose")
-        ),
+        st.sampled_from(_VERBS),
         st.sampled_from(PATHS),
         st.sampled_from(PATHS),
         st.integers(0, 8),
@@ -109,12 +118,19 @@ class History:
         if verb == "put":
             self._batch[path] = Place(self._choice[number % len(self._choice)], mtime)
             return
-        self.flush()
         world = self._world
+        if verb == "crash":
+            self._crash(number)
+            return
+        self.flush()
         if verb == "delete" and path in world.files:
             world.forget([path])
         elif verb == "rename" and path in world.files and other not in world.files:
             world.rename(path, other)
+        elif verb == "protect":
+            world.protect(root_of(path), protected=root_of(path) not in world.guarded)
+        elif verb == "forget":
+            world.flow.forget_unseen(NOW_NS + 1)
         elif verb == "restart":
             world.restart()
         elif verb == "rejudge":
@@ -124,11 +140,26 @@ class History:
         elif verb == "lose":
             world.lose_indexes()
 
+    def _crash(self, number: int) -> None:
+        """Admit what waits, stop at the n-th verdict or standing written, and keep it for later."""
+        relations = self._world.catalog.relations
+        write, left = relations.put_standing, [number]
+
+        def halt(*args: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Crash
+            write(*args)
+
+        with pytest.MonkeyPatch.context() as patch, suppress(Crash):
+            patch.setattr(relations, "put_standing", halt)
+            self.flush()
+
     def flush(self) -> None:
         """Admit what waits."""
         if self._batch:
             self._world.admit(self._batch)
-            self._batch = {}
+            self._batch = {}  # not after a crash
 
 
 @_FEW

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.grouping import full_walk, outranks, reconsider
 from store.records import Rank
 
-_MANY = settings(max_examples=1500, deadline=None)
+_MANY = settings(max_examples=1000, deadline=None)
 _SIZE = 10
 
 

@@ -231,9 +231,13 @@ def test_events_meet_the_same_brake(hall: Hall) -> None:
     for name in names:
         (hall.root / name).unlink()
         hall.reception.heed(str(hall.root / name), 0.0)
-    with pytest.raises(BrakeError):
-        hall.reception.take_settled(BELIEVED)
+    put(hall.root / "new.jpg")
+    hall.reception.heed(str(hall.root / "new.jpg"), 0.0)
+    hall.reception.take_settled(BELIEVED)
     assert hall.in_catalog() == names
+    assert hall.jobs() == ["new.jpg"], "the rest goes on"
+    assert not hall.reception.take_doubt("/elsewhere")
+    assert [hall.reception.take_doubt(str(hall.root)) for _ in range(2)] == [True, False]
 
 
 def test_arrivals_of_the_last_instance_go_on_and_the_gone_are_dropped(hall: Hall) -> None:

@@ -214,6 +214,22 @@ def test_a_big_loss_pauses_until_a_person_says_so(hot: Path, build: Build) -> No
     assert (status.state, status.files) == ("ok", 3)
 
 
+def test_a_big_loss_told_by_events_is_walked_at_the_next_look(hot: Path, build: Build) -> None:
+    house = build(HotFolder(str(hot)))
+    house.note(hot, walked=True)
+    folder = house.roots.watched[str(hot)].folder
+    for number in range(12):
+        know(house.session, folder, put(hot / f"{number}.jpg"), distinct(number))
+        (hot / f"{number}.jpg").unlink()
+        house.reception.heed(str(hot / f"{number}.jpg"), 0.0)
+    house.reception.take_settled(100.0)
+    house.note(hot)
+    assert house.walks == [str(hot)], "or the status would say that all is well until the next full scan"
+    house.note(hot, walked=True)
+    house.note(hot)
+    assert (house.state(hot), house.walks) == ("paused", [str(hot)])
+
+
 def test_what_cannot_be_read_is_named_a_few_times(hot: Path, build: Build) -> None:
     house = build(HotFolder(str(hot)))
     problems = tuple(WalkProblem(f"{hot}/{n}\x1b", 13, "Permission denied") for n in range(9))

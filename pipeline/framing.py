@@ -1,0 +1,148 @@
+"""How two pictures lie over each other: what each shows that the other does not, and who could have done that.
+
+An editing program turns, mirrors, scales, stretches along the sides, cuts, and fills with one colour. A camera
+that moves shows on one side what it loses on the other, and bends the frame. A picture that was pasted into
+another ends in a seam.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.alignment import Grey, Matrix, project
+
+REACH_PIXELS = 0.3  # of the coarser picture: how far a frame may reach over another and still lie within it
+MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
+GRID = 48  # points along a side, to measure areas
+EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """How two pictures lie over each other. Source is the finer one: its pixels cover less of the scene."""
+
+    source: Grey
+    target: Grey
+    onto: Matrix  # from pixels of the source to pixels of the target
+    swapped: bool  # the source is `b`
+    mirrored: bool
+    inliers: int
+
+    @property
+    def degrees(self) -> float:
+        """The turn from `a` to `b`, clockwise."""
+        linear = linear_part(self.onto, self.source.shape)
+        linear = np.asarray(np.linalg.inv(linear)) if self.swapped else linear
+        sign = -1.0 if self.mirrored else 1.0
+        return float(np.degrees(np.arctan2(sign * linear[1, 0], sign * linear[0, 0])))
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What each picture shows that the other does not."""
+
+    source_covered: float  # share of the source that lies in the target's frame
+    target_covered: float
+    same: bool  # each lies within the other
+    whole: bool  # one lies within the other, but for flat fill
+    filled: bool  # what lies outside the overlap is flat fill: a border, or the corners of a turned picture
+    inset: bool  # the whole source, on other content
+    bend_pixels: float  # how far the corners are from where turning, scaling and stretching put them
+
+
+def find_framing(place: Placement, max_fill_levels: float) -> Framing:
+    """Find what lies outside the overlap, and whether that is flat (one grey, give or take `max_fill_levels`)."""
+    back = np.asarray(np.linalg.inv(place.onto))
+    source, target = place.source, place.target
+    scale = float(np.sqrt(abs(np.linalg.det(linear_part(place.onto, source.shape)))))
+    source_within = _lies_within(source.shape, target.shape, place.onto, REACH_PIXELS)
+    target_within = _lies_within(target.shape, source.shape, back, REACH_PIXELS / scale)
+    source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
+    target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
+    bend = _bend(place)
+    if target_within:
+        return Framing(source_covered, target_covered, source_within, True, False, False, bend)
+    fill = _is_filled(target, source, place.onto, max_fill_levels)
+    if source_within:
+        inset = not fill and _has_seam(place)
+        return Framing(source_covered, target_covered, False, not inset, fill, inset, bend)
+    # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows new content.
+    tilted = abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
+    whole = tilted and (fill or _is_filled(source, target, back, max_fill_levels))
+    return Framing(source_covered, target_covered, False, whole, whole, False, bend)
+
+
+def frame_corners(shape: tuple[int, ...]) -> Matrix:
+    """Give the outer corners [4, 2] of a picture, clockwise, in pixels whose centres are whole numbers."""
+    right, bottom = shape[1] - 0.5, shape[0] - 0.5
+    return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+
+
+def linear_part(matrix: Matrix, shape: tuple[int, ...]) -> Matrix:
+    """Give the linear part [2, 2] of a transform in the middle of a picture."""
+    steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    moved = project(matrix, np.array([shape[1] / 2, shape[0] / 2]) + steps)
+    return np.asarray((moved[1:] - moved[0]).T)
+
+
+def _bend(place: Placement) -> float:
+    """Measure how far the corners lie from the nearest similarity, or the nearest stretch along the sides."""
+    corners = frame_corners(place.source.shape)
+    middle = corners.mean(axis=0, keepdims=True)
+    linear = linear_part(place.onto, place.source.shape)
+    sign = float(np.sign(np.linalg.det(linear)))
+    along, across = (linear[0, 0] + sign * linear[1, 1]) / 2, (linear[1, 0] - sign * linear[0, 1]) / 2
+    similar = np.array([[along, -sign * across], [across, sign * along]])
+    straight = np.where(np.abs(linear) >= np.abs(linear).max(axis=1, keepdims=True), linear, 0.0)
+    found = project(place.onto, corners) - project(place.onto, middle)
+    wanted = [(corners - middle) @ model.T for model in (similar, straight)]
+    return min(float(np.linalg.norm(found - model, axis=1).max()) for model in wanted)
+
+
+def _covered(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
+    """Measure the share of a picture that lies in another's frame, on a grid of its points."""
+    line = (np.arange(GRID) + 0.5) / GRID
+    x, y = np.meshgrid(line * shape[1] - 0.5, line * shape[0] - 0.5)
+    x, y = project(onto, np.column_stack([x.ravel(), y.ravel()])).T
+    return float(((x >= -0.5) & (y >= -0.5) & (x <= frame[1] - 0.5) & (y <= frame[0] - 0.5)).mean())
+
+
+def _lies_within(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix, reach: float) -> bool:
+    x, y = project(onto, frame_corners(shape)).T + 0.5
+    return bool(min(x.min(), y.min()) > -reach and x.max() < frame[1] + reach and y.max() < frame[0] + reach)
+
+
+def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
+    """Whether all that a picture shows outside the other's frame is of one grey; `onto` maps the other's pixels."""
+    size = (grey.shape[1], grey.shape[0])
+    alone = 1 - cv2.warpPerspective(np.ones_like(other), onto, size, flags=cv2.INTER_NEAREST)
+    alone = cv2.erode(alone, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    levels = grey[alone > 0].astype(np.int16)
+    return bool(levels.size > 30 and (np.abs(levels - np.median(levels)) <= max_levels).mean() > 0.97)
+
+
+def _has_seam(place: Placement) -> bool:
+    """Whether the target jumps where the source's frame ends: then the source was pasted in, not cut out."""
+    corners = project(place.onto, frame_corners(place.source.shape))
+    middle = corners.mean(axis=0)
+    along = np.linspace(0.05, 0.95, 60)[:, None]
+    height, width = place.target.shape
+    jumps, steps = [], []
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge = start + along * (end - start)
+        normal = np.array([end[1] - start[1], start[0] - end[0]]) / (np.linalg.norm(end - start) + 1e-6)
+        normal *= np.sign(normal @ (edge.mean(axis=0) - middle))
+        places = edge[:, None] + normal * EDGE_STEPS[None, :, None]
+        outer = places[:, 3]
+        seen = (outer >= 0).all(axis=1) & (outer[:, 0] <= width - 1) & (outer[:, 1] <= height - 1)
+        x, y = places[seen, :, 0].astype(np.float32), places[seen, :, 1].astype(np.float32)
+        if not len(x):
+            continue
+        levels = cv2.remap(place.target, x, y, cv2.INTER_LINEAR).astype(np.float32)
+        change = np.abs(np.diff(levels.reshape(-1, 4), axis=1))
+        jumps.append(change[:, 1])
+        steps.append((change[:, 0] + change[:, 2]) / 2)
+    if not jumps:
+        return False
+    return float(np.concatenate(jumps).mean()) > 2 * float(np.concatenate(steps).mean()) + 2
