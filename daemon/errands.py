@@ -35,7 +35,7 @@ class Errands:
                 request.answer(self._serve(request.verb, request.arguments))
                 act(None)
             except DedupdError as error:
-                request.answer({"error": error.message, "hint": error.hint})
+                request.answer({"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
             except Exception as error:  # noqa: BLE001 - per request: whoever asked must get an answer
                 _LOG.error("request failed", verb=request.verb, exc_info=True)
                 request.answer({"error": f"the service failed: {error}"})

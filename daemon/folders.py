@@ -106,7 +106,7 @@ class Changes:
 
 def identify(root: str) -> RootIdentity:
     """Return what the file system says this folder is. Raises OSError (NotADirectoryError for a file)."""
-    found = os.stat(root)  # noqa: PTH116  a path is a str here
+    found = os.stat(root)
     if not stat_mode.S_ISDIR(found.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
     return RootIdentity(found.st_dev, found.st_ino)
@@ -116,7 +116,7 @@ def read_marker(root: str) -> str | None:
     """Return the folder id in the marker file; None when there is no marker or it makes no sense."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(os.path.join(root, MARKER_NAME), flags)  # noqa: PTH118  the same
+        descriptor = os.open(os.path.join(root, MARKER_NAME), flags)
     except OSError:
         return None
     try:
@@ -136,7 +136,7 @@ def write_marker(root: str, folder_id: str) -> bool:
     that this is the same folder. A copied tree brings its marker along: give the second folder with one id
     a new one.
     """
-    final = os.path.join(root, MARKER_NAME)  # noqa: PTH118
+    final = os.path.join(root, MARKER_NAME)
     note = "dedupd recognises this folder by this file. Without it the folder counts as offline."
     content = json.dumps({"folder": folder_id, "note": note}).encode() + b"\n"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -147,7 +147,7 @@ def write_marker(root: str, folder_id: str) -> bool:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(final + ".new", final)  # noqa: PTH105
+        os.replace(final + ".new", final)
     except OSError:
         return False
     return True

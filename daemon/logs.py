@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # sd-daemon(3): what journald makes of "<3>" in front of a line
 _PRIORITIES = {"critical": 2, "exception": 3, "error": 3, "warning": 4, "info": 6, "debug": 7}
-_CHATTY = ("PIL", "apscheduler", "asyncio", "filelock", "tzlocal")  # worth a line from "warning" on
+_CHATTY = ("PIL", "apscheduler", "asyncio", "faiss", "filelock", "tzlocal")  # worth a line from "warning" on
 _WINDOW_SECONDS = 60.0
 _MOST_KEYS = 1_000
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.state import StateFolder
-from store.errors import BusyError, DedupdError
+from store.errors import BusyError, error_with
 
 _POLL_SECONDS = 0.05
 
@@ -54,7 +54,7 @@ def ask(state: StateFolder, verb: str, arguments: dict[str, Any], timeout_second
         path.unlink(missing_ok=True)
         answer.unlink(missing_ok=True)
     if "error" in result:
-        raise DedupdError(result["error"], result.get("hint", ""))
+        raise error_with(result.get("exit_code", 1))(result["error"], result.get("hint", ""))
     return result
 
 

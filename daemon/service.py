@@ -74,7 +74,9 @@ class Service:
         session, settings = self._session, self._session.settings
         self._roots = Roots(session, self._put)
         if session.flow.needs_rejudging and not session.flow.migrating:
-            session.flow.rejudge(session.clock_ns())
+            session.flow.rejudge(
+                session.clock_ns(), lambda done, total: self._tell_manager(f"embedding {done} of {total}")
+            )
         self._reception = Reception(session, self._roots.watched)
         self._errands = Errands(session, self._roots, self._reception)
         self._reception.resume(time.monotonic())
@@ -130,8 +132,7 @@ class Service:
         if self._reload:
             self._reload = False
             self._load_again()
-        if watchdog_seconds() is not None:
-            notify(WATCHDOG=1)  # only here: a turn that did not go through is no sign of life
+        self._tell_manager("watching")  # only here: a turn that did not go through is no sign of life
 
     def _take_notes(self, now: float) -> None:
         """Take what has come in; wait for something when there is nothing else to do."""
@@ -166,6 +167,7 @@ class Service:
         self._roots.walk_all()
         watched = {watched.folder.id for watched in self._roots.watched.values()}
         self._reception.changed += self._session.drop_absent_keepers(watched)
+        self._reception.changed += self._session.forget_emptied()
 
     def _check(self) -> None:
         now = time.monotonic()
@@ -205,6 +207,11 @@ class Service:
             self._session.ingest.last_failure = None
         queued = len(self._reception) + self._session.ingest.busy
         self._bulletin.publish(None, self._roots.states(), queued, reasons=self._roots.problems())
+
+    def _tell_manager(self, status: str) -> None:
+        """Let systemd know that work goes on."""
+        if watchdog_seconds() is not None:
+            notify(WATCHDOG=1, STATUS=status)
 
     def _load_again(self) -> None:
         """Take a new configuration; a broken one changes nothing and says why."""

@@ -12,6 +12,7 @@ from daemon.state import InstanceLock, StateFolder
 from daemon.workers import WorkerPool
 from pipeline.actions import ActionSettings, Outcome, recover
 from pipeline.flow import Flow
+from pipeline.manifest import MANIFEST_NAME
 from pipeline.planning import FolderPlan, Planner, Problem
 from store.arrivals import Arrivals
 from store.catalog import Catalog
@@ -125,6 +126,17 @@ class Session:
         while gone := self._absent_keepers(watched):
             changed += self.flow.forget_files(gone, self.clock_ns())
         return changed
+
+    def forget_emptied(self) -> list[CatalogFile]:
+        """Let go of files that a person deleted from a quarantine that is still there."""
+        away = [file for file in self.catalog.files_away() if file.lies_at is not None]
+        gone = [file for file in away if not os.path.lexists(file.lies_at or "") and self._quarantine_is_there(file)]
+        return self.flow.forget_files(gone, self.clock_ns()) if gone else []
+
+    def _quarantine_is_there(self, file: CatalogFile) -> bool:
+        assert file.entry_id is not None
+        root = self.ledger.entry(file.entry_id).quarantine_root
+        return os.path.lexists(os.path.join(root, MANIFEST_NAME))  # without it the disk is not mounted
 
     def _absent_keepers(self, watched: set[int]) -> list[CatalogFile]:
         matched = self.catalog.files_with((VerdictKind.DUPLICATE, VerdictKind.SIMILAR))

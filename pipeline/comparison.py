@@ -77,22 +77,26 @@ def mix_colours(
     recoloured = float(np.median(np.abs(seen[:, 0] - wanted))) > 8 or float(np.median(turned.max(axis=1))) > 5
     if not recoloured:
         return source, False
-    mix = _fit_mix(np.column_stack([seen - [0, 128, 128], np.ones(len(seen))]), wanted)
-    colour = cv2.transform(chroma, (mix[1:3] / max(mix[0], 0.2)).reshape(1, 2).astype(np.float32), dtype=cv2.CV_32F)
-    offset = 128 * float(mix[1:3].sum()) / max(mix[0], 0.2)
-    full = cv2.resize(colour, (source.shape[1], source.shape[0]), interpolation=cv2.INTER_LINEAR) - offset
+    design = np.column_stack([seen - [0, 128, 128], np.ones(len(seen))])
+    mix, error = _fit_mix(design, wanted)
+    if error > 0.75 * _fit_mix(design[:, [0, 3]], wanted)[1]:
+        return source, True  # colour explains nothing that a tone curve could not
+    gains = (mix[1:3] / max(float(mix[0]), 0.2)).astype(np.float32)
+    colour = (chroma.astype(np.float32) - 128) @ gains
+    full = cv2.resize(colour, (source.shape[1], source.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.clip(np.rint(source + full), 0, 255), np.uint8), True
 
 
-def _fit_mix(design: Matrix, wanted: Matrix) -> Matrix:
-    """Fit weights of grey, Cr, Cb and a constant, robustly."""
+def _fit_mix(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
+    """Fit weights of the columns robustly; return them with the median error."""
     weight = np.ones(len(wanted))
     for _ in range(2):
         weighted = design * weight[:, None]
-        mix = np.linalg.solve(weighted.T @ design + np.eye(4), weighted.T @ wanted)
+        mix = np.linalg.solve(weighted.T @ design + np.eye(design.shape[1]), weighted.T @ wanted)
         error = np.abs(design @ mix - wanted)
-        weight = 1 / (1 + (error / (1.5 * float(np.median(error)) + 1)) ** 2)
-    return np.asarray(mix)
+        typical = float(np.median(error))
+        weight = 1 / (1 + (error / (1.5 * typical + 1)) ** 2)
+    return np.asarray(mix), typical
 
 
 def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float) -> tuple[Grey, Grey]:

@@ -25,13 +25,15 @@ _STANDARD_ENERGY = 165.0  # (grey per pixel)²: gradient energy of an edgy tile;
 _FAINT_ENERGY = 0.1  # (grey per pixel)²: gradients that 8 bits and JPEG make by themselves
 _PLAIN_ENERGY = 1.0  # (grey per pixel)²: tiles below this are left out where there are better ones
 _FAINT_SHARE = 0.03  # of the strongest tiles' energy: fainter tiles are background, whatever their noise says
+_DOUBTFUL_ENERGY = 1.25  # (grey per pixel)²: a sky stays below, so does a picture defocused in thick fog
 _DOUBT = 0.8  # how fast a picture without edges gets the benefit of the doubt
 _CALM_SHARE = 0.05
 _MAX_NOISE = 2.0  # (grey per pixel²)²: noise of some 4 grey levels
 _SHARP_TILES = 3  # that many tiles must be sharp
 _DIRECTIONS = 12
 _SMEARED = (0.55, 0.68)  # sharpness along the worst direction over that along the best: below a smear, above none
-_SMEAR_GAIN = 1.4  # the mean over tiles lies below the sharpest three by this much in unblurred pictures
+_FOCUSED = 0.2  # of the sharpest tiles' squared frequency
+_SMEAR_GAIN = 1.2  # the mean over tiles lies below the sharpest three by this much in unblurred pictures
 _BLANK_CONTRAST = 1.0  # grey levels: nothing is in the picture
 _LIT = 64  # grey from which a pixel of a dark frame counts as a light
 _SAMPLE = 128  # pixels a side are enough to count shares
@@ -60,7 +62,7 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None) -> Quality:
         grey = working_grey(rgb)
     histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() / grey.size
     cumulative = np.cumsum(histogram)
-    low, high = np.searchsorted(cumulative, (0.01, 0.99))
+    darkest, low, high = np.searchsorted(cumulative, (0.002, 0.01, 0.99))
     used = histogram[histogram > 0]
     brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
     return Quality(
@@ -71,7 +73,7 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None) -> Quality:
         entropy=float(-(used * np.log2(used)).sum()),
         sharpest=_sharpest(grey) if contrast >= _BLANK_CONTRAST else 0.0,
         highlights=float(1 - cumulative[_LIT - 1]),
-        tones=0.0 if _blown_out(rgb, float(high - low)) else float(high - low),
+        tones=0.0 if _blown_out(rgb, float(high - darkest)) else float(high - low),
     )
 
 
@@ -88,10 +90,12 @@ def _sharpest(grey: Pixels) -> float:
     strongest = np.sort(energy)[-min(_SHARP_TILES, energy.size)]
     seen = energy >= max(_FAINT_SHARE * strongest, min(_PLAIN_ENERGY, strongest))
     # With the same on both sides, a picture without edges counts as sharp: blur must be shown, not assumed.
-    doubt = max(_FAINT_ENERGY, _DOUBT * (_PLAIN_ENERGY - strongest))
-    squared = ((fine + doubt) / (energy + doubt))[seen]
-    sharp = float(np.sort(squared)[-min(_SHARP_TILES, squared.size)])
-    worst, best = _extremes(curvature, slope, _FAINT_SHARE * strongest)
+    doubt = max(_FAINT_ENERGY, _DOUBT * (_DOUBTFUL_ENERGY - strongest))
+    squared = (fine + doubt) / (energy + doubt)
+    sharp = float(np.sort(squared[seen])[-min(_SHARP_TILES, int(seen.sum()))])
+    # A soft background is no smear: the direction is looked for where the picture is sharp at all.
+    focused = squared >= _FOCUSED * sharp
+    worst, best = _extremes(curvature[:, focused], slope[:, focused], _FAINT_SHARE * strongest)
     smear = float(np.clip((_SMEARED[1] - worst / best) / (_SMEARED[1] - _SMEARED[0]), 0, 1))
     smeared = min(sharp, worst * _SMEAR_GAIN)
     return float(_STANDARD_ENERGY * sharp ** (1 - smear) * smeared**smear)

@@ -15,7 +15,6 @@ from store.records import (
 )
 
 _CHUNK = 500
-_NAMES = {Level.DUPLICATES: "duplicate", Level.SIMILAR: "similar"}
 _SAME_BYTES = Evidence(MatchKind.EXACT, 0, 0, 1.0, True, "the same bytes")
 
 
@@ -64,13 +63,14 @@ class Judge:
         primary = primary_file(files)
         same_place = (file.stat.device, file.stat.inode) == (primary.stat.device, primary.stat.inode)
         if file.id != primary.id and not same_place:
-            return Verdict(path, VerdictKind.DUPLICATE, _exact_reason(primary), primary.stat.path, _SAME_BYTES)
+            return Verdict(path, VerdictKind.DUPLICATE, _exact_reason(primary, file), primary.stat.path, _SAME_BYTES)
         similar_to = self._knowledge.standings[Level.SIMILAR].keeper_of(image.id)
         if similar_to is not None and similar_to != image.id:
             return self._extra(path, image, files, similar_to, VerdictKind.SIMILAR)
         if file.id != primary.id:
             return Verdict(path, VerdictKind.KEEP, "another name of the same file", None, None)
-        return Verdict(path, VerdictKind.KEEP, _why_kept(image.id, counts), None, None)
+        copies = len({(other.stat.device, other.stat.inode) for other in files}) - 1
+        return Verdict(path, VerdictKind.KEEP, _why_kept(image.id, counts, copies), None, None)
 
     def _extra(
         self, path: str, image: ImageState, files: Sequence[CatalogFile], keeper_id: int, kind: VerdictKind
@@ -85,12 +85,20 @@ class Judge:
         return Verdict(path, kind, text, primary_file(keeper_files).stat.path, evidence)
 
 
-def _why_kept(image_id: int, counts: dict[Level, dict[int, int]]) -> str:
-    extras = [(counts[level].get(image_id, 0), level) for level in Level]
-    words = [f"{count} {_NAMES[level]}" for count, level in extras if count]
+def _why_kept(image_id: int, counts: dict[Level, dict[int, int]], copies: int) -> str:
+    """Count what stands behind a keeper; `copies` are files with its own bytes."""
+    duplicates, similar = (counts[level].get(image_id, 0) for level in (Level.DUPLICATES, Level.SIMILAR))
+    duplicates += copies
+    words = [f"{duplicates} duplicate{'s' if duplicates > 1 else ''}"] if duplicates else []
+    words += [f"{similar} similar"] if similar else []
     return f"the best of its group ({' and '.join(words)})" if words else "nothing else matches it"
 
 
-def _exact_reason(primary: CatalogFile) -> str:
-    why = "it lies in a protected folder" if primary.protected else "it is older or its path is shorter"
+def _exact_reason(primary: CatalogFile, other: CatalogFile) -> str:
+    if primary.protected and not other.protected:
+        why = "it lies in a protected folder"
+    elif primary.stat.mtime_ns < other.stat.mtime_ns:
+        why = "it is older"
+    else:
+        why = "it is as old and its path comes first"
     return f"the same bytes; the other file stays because {why}"

@@ -81,3 +81,9 @@ class ConfigError(DedupdError):
     """The configuration is wrong."""
 
     exit_code = 78
+
+
+def error_with(exit_code: int) -> type[DedupdError]:
+    """Return the kind of error that ends with this exit code, for one that comes from another process."""
+    kinds = (UsageError, DataError, BusyError, AccessError, ConfigError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), DedupdError)

@@ -143,7 +143,8 @@ class Ledger:
         """Return one entry. Raises CatalogError for an id that was never given out."""
         found = self._read(f"{_SELECT} WHERE id = ?", (entry_id,))
         if not found:
-            raise CatalogError(f"the ledger has no action {entry_id}", "`dedupd report` lists the actions")
+            hint = "`dedupd undo --list` shows those that can be taken back"
+            raise CatalogError(f"the ledger has no action {entry_id}", hint)
         return found[0]
 
     def entries(

@@ -99,6 +99,7 @@ class Scan:
                 for step in session.ingest.run(jobs):
                     done += step
                     advance(done, len(jobs))
+        session.forget_emptied()
         session.drop_absent_keepers({folder.id for folder in self.folders})
         self._act()
         if jobs:

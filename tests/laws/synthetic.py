@@ -220,7 +220,7 @@ class World:
             del self.files[path]
 
     def rename(self, old: str, new: str) -> None:
-        """Follow a file to a name that is free."""
+        """Follow a file to another name; what lay there is overwritten."""
         file = self.catalog.file(old)
         assert file is not None
         place = self.files.pop(old)

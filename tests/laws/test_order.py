@@ -125,7 +125,7 @@ class History:
         self.flush()
         if verb == "delete" and path in world.files:
             world.forget([path])
-        elif verb == "rename" and path in world.files and other not in world.files:
+        elif verb == "rename" and path in world.files and other != path:
             world.rename(path, other)
         elif verb == "protect":
             world.protect(root_of(path), protected=root_of(path) not in world.guarded)

@@ -47,7 +47,7 @@ def test_every_verdict_says_why(world: World) -> None:
         "/archive/a.jpg": "keep",
         "/hot/alone.jpg": "keep",
     }
-    assert verdicts["/hot/best.jpg"].reason == "the best of its group (1 duplicate)"
+    assert verdicts["/hot/best.jpg"].reason == "the best of its group (2 duplicates)"
     assert "it shows more detail (3 MP against 2 MP)" in verdicts["/hot/copy.jpg"].reason
     assert "the same bytes" in verdicts["/hot/twin.jpg"].reason
     assert verdicts["/hot/dark.jpg"].reason == "too dark"
