@@ -1,9 +1,11 @@
-"""How well the second look decides: copies, edited pictures, look-alikes and video frames, with the time each takes.
+"""How well the second look decides: copies, edited pictures, look-alikes and video frames, with the time
+each takes.
 
-Three trials: edited copies of every kind and grade of `bench.copies`; look-alikes (nearest neighbours by coarse colours
-and edges among all pictures, at different paths, not known to be the same); consecutive frames of image sequences and
-clips. Prints a table and writes JSON; `--sheets` also writes a side-by-side picture of every look-alike or frame pair called a
-copy, because some sets hold true near-duplicates and only a person can tell.
+Three trials: edited copies of every kind and grade of `bench.copies`; look-alikes (nearest neighbours by
+coarse colours and edges among all pictures, at different paths, not known to be the same); consecutive
+frames of image sequences and clips. Prints a table and writes JSON; `--sheets` also writes a side-by-side
+picture of every look-alike or frame pair called a copy, because some sets hold true near-duplicates and
+only a person can tell.
 
     python -m bench.verifier --originals 60 --lookalikes 3000 --frames 600
 """
@@ -28,6 +30,9 @@ from pipeline.verify import Prepared, SecondLook, VerifySettings, prepare, verif
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+ORIGINALS = tuple(
+    f"real/{name}" for name in ("coco128", "clothing-dataset", "grocery-train", "odm-seneca", "brighton-beach")
+)
 SEQUENCES = ("real/fod-a-sequence", "train/fod-a", "train/gtea", "real/grocery-train")
 _DECODING = DecodeSettings()
 
@@ -66,8 +71,7 @@ def load(path: Path) -> Pixels | None:
 
 def edited_pairs(photos: Path, count: int, seed: int) -> Iterator[Pair]:
     """Pair originals with every kind and grade of edit; each original meets a share of them."""
-    places = [p for name in ("coco128", "clothing-dataset", "grocery-train") for p in pictures(photos / "real" / name)]
-    places += pictures(photos / "real" / "odm-seneca") + pictures(photos / "real" / "brighton-beach")
+    places = [path for name in ORIGINALS for path in pictures(photos / name)]
     chosen = np.random.default_rng(seed).permutation(len(places))
     for kind in KINDS:
         for grade, strength in enumerate(kind.grades):
@@ -163,7 +167,8 @@ def _mark(pixels: Pixels) -> NDArray[np.float32]:
     grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (16, 16), interpolation=cv2.INTER_AREA)
     edges = cv2.Laplacian(grey.astype(np.float32), cv2.CV_32F)
     parts = [part.ravel() - part.mean() for part in (small, edges)]
-    return np.concatenate([part / (np.linalg.norm(part) + 1e-3) for part in parts]).astype(np.float32) / np.sqrt(2)
+    joined = np.concatenate([part / (np.linalg.norm(part) + 1e-3) for part in parts])
+    return np.asarray(joined / np.sqrt(2), np.float32)
 
 
 def examine(pair: Pair, settings: VerifySettings) -> tuple[Row, Prepared, Prepared]:
@@ -186,7 +191,8 @@ def sheet(pair: Pair, row: Row, folder: Path, number: int) -> None:
     for pixels in shown:
         canvas[24 : 24 + pixels.shape[0], left : left + pixels.shape[1]] = pixels
         left += pixels.shape[1] + 8
-    cv2.putText(canvas, f"{pair.name} {row.look.explanation}", (4, 16), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 0, 0))
+    said = f"{pair.name} {row.look.explanation}"
+    cv2.putText(canvas, said, (4, 16), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 0, 0))
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{pair.trial}-{number}".replace("/", "-").replace(" ", "-")
     cv2.imwrite(str(folder / f"{name}.jpg"), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
@@ -222,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--lookalikes", type=int, default=3000, help="pairs of look-alikes")
     made.add_argument("--frames", type=int, default=120, help="pairs per sequence or clip, about")
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--sheets", type=Path, help="folder for pictures of look-alikes and frames called a copy")
+    made.add_argument("--sheets", type=Path, help="folder for pairs called a copy, to be looked at")
     made.add_argument("--out", type=Path, default=Path("bench/results/verifier.json"))
     options = made.parse_args(arguments)
     cv2.setNumThreads(1)
@@ -245,11 +251,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'trial':34s} pairs   copy edited   none   verify p50/p95 ms  prepare ms")
     for line in summary:
         print(
-            f"{line['trial']:34s} {line['pairs']:5d} {line['copy']:6.3f} {line['edited']:6.3f} {line['None']:6.3f}"
+            f"{line['trial']:34s} {line['pairs']:5d} {line['copy']:6.3f} {line['edited']:6.3f}"
+            f" {line['None']:6.3f}"
             f"   {line['verify_ms_p50']:6.1f} {line['verify_ms_p95']:6.1f}      {line['prepare_ms_p50']:6.1f}"
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"schema": 1, "seed": options.seed, "trials": summary}, indent=1), "utf-8")
+    written = {"schema": 1, "seed": options.seed, "trials": summary}
+    options.out.write_text(json.dumps(written, indent=1), encoding="utf-8")
     return 0
 
 

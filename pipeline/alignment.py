@@ -1,9 +1,11 @@
-"""Where two previews lie over each other: points, their descriptions, and the transform that most of them obey.
+"""Where two previews lie over each other: corners, their descriptions, and the transform that most of
+them obey.
 
-Corners come from ORB's multi-scale FAST detector; each is described by the gradients around it, pooled as in SIFT
-(Lowe 2004) but on a 12 x 12 sample of the turned patch, which numpy does for all corners at once. A mirrored patch is
-a permutation of its description, so mirrored pictures cost one more product of matrices and no more corners.
-The transform is searched without random draws: each matched pair of corners proposes place, turn and scale.
+Corners come from ORB's multi-scale FAST detector (Rublee 2011); each is described by the gradients around
+it, pooled as in SIFT (Lowe 2004) but on 12 x 12 samples of the turned patch, which numpy does for all
+corners at once. A mirrored patch is a permutation of its description, so mirrored pictures cost one more
+product of matrices and no more corners. The transform is searched without random draws: each matched pair
+of corners proposes place, turn and scale, then each two of the best pairs do.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ PATCH_PIXELS = 25
 SAMPLES = 12
 SAMPLE_STEP = 2.6  # pixels of a level between two samples: the patch spans 31 pixels
 BINS = 4
+OUTSIDE = -99.0
+MAX_RUN = 0.2  # of the long side: how far a refined corner may move
 MAX_PAIRS = 150  # the clearest pairs are enough, and all ways to combine them stay cheap
 DIRECTIONS = 8
 
@@ -56,7 +60,7 @@ def _pooling() -> Float:
     radius = (np.arange(SAMPLES) + 0.5) / SAMPLES * 2 - 1
     soft *= np.exp(-(radius**2))[:, None]
     cells = soft[:, None, :, None] * soft[None, :, None, :]
-    return cells.reshape(SAMPLES * SAMPLES, BINS * BINS).astype(np.float32)
+    return np.asarray(cells.reshape(SAMPLES * SAMPLES, BINS * BINS), np.float32)
 
 
 def _mirroring() -> NDArray[np.intp]:
@@ -75,41 +79,42 @@ _OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.fl
 
 def find_points(grey: Grey) -> Points:
     """Find and describe at most 500 corners of a grey preview [h, w] uint8."""
-    orb = cv2.ORB.create(MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
+    orb = cv2.ORB.create(
+        MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7
+    )
     found = orb.detect(grey, None)
     if not found:
-        empty = np.zeros(0, np.float32)
-        return Points(np.zeros((0, 2), np.float32), empty, empty, np.zeros((0, _MIRRORING.size), np.uint8))
+        none = np.zeros(0, np.float32)
+        return Points(np.zeros((0, 2), np.float32), none, none, np.zeros((0, _MIRRORING.size), np.uint8))
     raw = np.array([(*k.pt, k.angle, k.octave) for k in found], np.float32)
     raw = raw[np.lexsort((raw[:, 1], raw[:, 0], raw[:, 3]))]
-    places, angles = raw[:, :2], np.deg2rad(raw[:, 2])
-    scales = np.power(np.float32(LEVEL_RATIO), raw[:, 3])
-    places = places + (scales[:, None] - 1) / 2  # ORB scales pixel corners up, not pixel centres
-    descriptions = np.concatenate(
-        [
-            _describe(_patches(grey, places[raw[:, 3] == level], angles[raw[:, 3] == level], LEVEL_RATIO**level))
-            for level in np.unique(raw[:, 3])
-        ]
-    )
-    return Points(places, scales, angles, descriptions)
+    places, angles = raw[:, :2], np.asarray(np.deg2rad(raw[:, 2]), np.float32)
+    scales = np.asarray(LEVEL_RATIO ** raw[:, 3], np.float32)
+    # ORB scales the corners of pixels, not their centres.
+    places = np.asarray(places + (scales[:, None] - 1) / 2, np.float32)
+    described = []
+    for level in np.unique(raw[:, 3]):
+        here = raw[:, 3] == level
+        described.append(_describe(_patches(grey, places[here], angles[here], LEVEL_RATIO ** float(level))))
+    return Points(places, scales, angles, np.concatenate(described))
 
 
 def _patches(grey: Grey, places: Float, angles: Float, scale: float) -> Float:
     """Sample the turned patches [n, 12, 12] around corners of one scale."""
     size = (max(round(grey.shape[1] / scale), 8), max(round(grey.shape[0] / scale), 8))
-    level = grey if scale == 1 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    level = cv2.GaussianBlur(level, (0, 0), 1.2)
+    level = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
     across, down = level.shape[1] / grey.shape[1], level.shape[0] / grey.shape[0]
     u, v = np.meshgrid(_OFFSETS, _OFFSETS)
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     x = (places[:, :1] + 0.5) * across - 0.5 + cos * u.reshape(1, -1) - sin * v.reshape(1, -1)
     y = (places[:, 1:] + 0.5) * down - 0.5 + sin * u.reshape(1, -1) + cos * v.reshape(1, -1)
-    sampled = cv2.remap(level, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    sampled = cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(sampled, np.float32).reshape(-1, SAMPLES, SAMPLES)
 
 
 def _describe(patches: Float) -> NDArray[np.uint8]:
-    """Pool the gradients of patches [n, 12, 12] into descriptions [n, 128], square-rooted (Arandjelovic 2012)."""
+    """Pool gradients of patches [n, 12, 12] into square-rooted descriptions [n, 128] (Arandjelovic 2012)."""
     padded = np.pad(patches, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).reshape(len(patches), 1, -1)
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).reshape(len(patches), 1, -1)
@@ -125,7 +130,10 @@ def _describe(patches: Float) -> NDArray[np.uint8]:
 
 
 def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDArray[np.intp]:
-    """Pair corners whose descriptions are closest to each other and clearly closer than the next: [m, 2] indexes."""
+    """Pair corners whose descriptions are closest to each other and clearly closer than the next.
+
+    Returns indexes [m, 2] into `a` and `b`, the clearest pair first. `mirrored` reads `b` in a mirror.
+    """
     if len(a) < 3 or len(b) < 3:
         return np.zeros((0, 2), np.intp)
     left = a.descriptions.astype(np.float32)
@@ -147,11 +155,11 @@ def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDAr
 
 def _gaps(places: Float) -> Float:
     across = np.abs(places[:, 0][:, None] - places[:, 0])
-    return np.maximum(across, np.abs(places[:, 1][:, None] - places[:, 1]))
+    return np.asarray(np.maximum(across, np.abs(places[:, 1][:, None] - places[:, 1])))
 
 
 def align(a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float) -> Alignment | None:
-    """Find the affine transform that most matched corners obey within `max_pixels`; None when fewer than four do."""
+    """Find the affine transform that most matched corners obey within `max_pixels`; None for under four."""
     pairs = match_points(a, b, mirrored, max_ratio)
     if len(pairs) < 4:
         return None
@@ -196,7 +204,7 @@ def _coarse_inliers(
 def _fine_matrix(
     source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float
 ) -> Matrix:
-    """Let each two of the best rough pairs propose a similarity; return the one that most rough pairs obey."""
+    """Let each two of the best rough pairs propose a similarity; return the one that most pairs obey."""
     chosen = np.flatnonzero(near)[:30]
     sign = -1.0 if mirrored else 1.0
     p = source[:, 0] + 1j * sign * source[:, 1]
@@ -233,11 +241,13 @@ def _distances(matrix: Matrix, source: Matrix, target: Matrix) -> Matrix:
 
 
 def refine(source: Grey, target: Grey, onto: Matrix) -> Matrix:
-    """Improve a transform until the locally normalised pictures lie over each other, by robust Gauss-Newton steps.
+    """Improve a transform by robust Gauss-Newton steps on locally normalised pictures.
 
-    The steps look at the target's strongest gradients only (Lucas and Kanade 1981, compositional), first as an affine
-    change, then with perspective. What differs between the pictures is given little weight.
+    The steps look at the target's strongest gradients only (Lucas and Kanade 1981, compositional), first
+    as an affine change, then with perspective. What differs between the pictures is given little weight. A
+    search that runs away gives the transform back as it was.
     """
+    given = onto
     scale = min(float(np.sqrt(abs(np.linalg.det(onto[:2, :2])))), 1.0)
     for step in (4, 2):
         small_source, shrink_source = _normalised(source, step, scale)
@@ -247,20 +257,23 @@ def refine(source: Grey, target: Grey, onto: Matrix) -> Matrix:
         if step == 2:
             small = _descend(small_source, small_target, small, 3, perspective=True)
         onto = np.linalg.inv(shrink_target) @ small @ shrink_source
-    return onto
+    size = np.array(source.shape[::-1], np.float64)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]]) * size
+    moved = np.linalg.norm(project(onto, corners) - project(given, corners), axis=1)
+    return onto if bool((moved < MAX_RUN * scale * size.max()).all()) else given
 
 
 def _normalised(grey: Grey, step: int, scale: float) -> tuple[Float, Matrix]:
-    """Shrink by about `step`, then take out the local mean and divide by the local deviation; blur for `scale` < 1.
+    """Shrink by about `step`, take out the local mean, divide by the local deviation; blur for `scale` < 1.
 
     Returns the small picture and the transform to its pixels.
     """
     size = (max(grey.shape[1] // step, 8), max(grey.shape[0] // step, 8))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
     if scale < 0.75:
-        small = cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1))
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)))
     spread = 4 / scale
-    small = small - cv2.GaussianBlur(small, (0, 0), spread)
+    small = np.asarray(small - cv2.GaussianBlur(small, (0, 0), spread))
     deviation = np.sqrt(cv2.GaussianBlur(small * small, (0, 0), 2 * spread))
     across, down = size[0] / grey.shape[1], size[1] / grey.shape[0]
     shrink = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
@@ -269,27 +282,14 @@ def _normalised(grey: Grey, step: int, scale: float) -> tuple[Float, Matrix]:
 
 def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective: bool) -> Matrix:
     height, width = target.shape
-    across, down = cv2.Sobel(target, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(target, cv2.CV_32F, 0, 1, scale=0.125)
-    strength = (across * across + down * down)[1:-1, 1:-1].ravel()
-    count = min(4000, strength.size // 2)
-    if count < 50:
+    slope, places, wanted = _slopes(target, perspective)
+    if len(places) < 50:
         return onto
-    chosen = np.sort(np.argpartition(strength, strength.size - count)[-count:])
-    y, x = np.divmod(chosen, width - 2)
-    x, y = x + 1, y + 1
-    gx, gy, wanted = across[y, x], down[y, x], target[y, x]
     middle = np.array([[2 / width, 0, -1], [0, 2 / width, -height / width], [0, 0, 1]])
-    u, v = x * (2 / width) - 1, y * (2 / width) - height / width
-    columns = [gx * u, gx * v, gx, gy * u, gy * v, gy]
-    if perspective:
-        along = gx * u + gy * v
-        columns += [-along * u, -along * v]
-    slope = np.stack(columns, axis=1).astype(np.float64) * (width / 2)
-    places = np.column_stack([x, y]).astype(np.float64)
     for _ in range(steps):
-        back = project(np.linalg.inv(onto), places).astype(np.float32)
-        seen = cv2.remap(source, back[:, 0], back[:, 1], cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, -99).ravel()
-        inside = seen > -9
+        back = project(np.asarray(np.linalg.inv(onto)), places).astype(np.float32)
+        seen = cv2.remap(source, back[:, 0], back[:, 1], cv2.INTER_LINEAR, borderValue=OUTSIDE).ravel()
+        inside = seen > OUTSIDE / 10
         error = np.where(inside, wanted - seen, 0.0)
         spread = 1.5 * float(np.median(np.abs(error[inside]))) + 0.05 if inside.any() else 1.0
         weight = inside / (1 + (error / spread) ** 2) ** 2
@@ -298,10 +298,30 @@ def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective
         normal[np.diag_indices_from(normal)] *= 1.001
         normal[np.diag_indices_from(normal)] += 1e-3
         change = np.linalg.solve(normal, weighted.T @ error)
-        change = np.append(change, [0.0] * (8 - len(change)))
-        step = np.eye(3) + np.append(change, 0.0).reshape(3, 3)
-        onto = np.linalg.inv(np.linalg.inv(middle) @ step @ middle) @ onto
+        step = np.eye(3).ravel()
+        step[: len(change)] += change
+        onto = np.linalg.inv(np.linalg.inv(middle) @ step.reshape(3, 3) @ middle) @ onto
         onto /= onto[2, 2]
         if np.abs(change).max() * width / 2 < 0.01:
             break
     return onto
+
+
+def _slopes(target: Float, perspective: bool) -> tuple[Matrix, Matrix, Float]:
+    """Find how the strongest pixels change with the parameters: slopes [n, 6 or 8], places [n, 2], values."""
+    height, width = target.shape
+    across = cv2.Sobel(target, cv2.CV_32F, 1, 0, scale=0.125)
+    down = cv2.Sobel(target, cv2.CV_32F, 0, 1, scale=0.125)
+    strength = (across * across + down * down)[1:-1, 1:-1].ravel()
+    count = min(4000, strength.size // 2)
+    chosen = np.sort(np.argpartition(strength, strength.size - count)[-count:])
+    y, x = np.divmod(chosen, width - 2)
+    x, y = x + 1, y + 1
+    gx, gy, wanted = across[y, x], down[y, x], target[y, x]
+    u, v = x * (2 / width) - 1, y * (2 / width) - height / width
+    columns = [gx * u, gx * v, gx, gy * u, gy * v, gy]
+    if perspective:
+        along = gx * u + gy * v
+        columns += [-along * u, -along * v]
+    slope = np.stack(columns, axis=1).astype(np.float64) * (width / 2)
+    return slope, np.column_stack([x, y]).astype(np.float64), wanted

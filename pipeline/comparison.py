@@ -1,11 +1,11 @@
 """What differs between two pictures that lie over each other, window by window.
 
-A copy loses detail, gains noise and changes tone as a whole; where both pictures still show structure, it is the same
-structure. So three things are forgiven because they are measured on the whole picture first: the tone curve, the
-loss of sharpness, and the residual that noise and misplacement by a fraction of a pixel leave. Two things are not:
-windows in *conflict* (both textured, and the textures do not go together: something moved or was replaced) and
-windows that *stand out* (a residual far beyond what the rest of the picture explains: something was added or taken
-away).
+A copy loses detail, gains noise and changes tone as a whole; where both pictures still show structure, it
+is the same structure. So three things are forgiven because they are measured on the whole picture first:
+the tone curve, the loss of sharpness, and the residual that noise and misplacement by a fraction of a
+pixel leave. Two things are not: windows in *conflict* (both textured, and the textures do not go
+together: something moved or was replaced) and windows that *stand out* (a residual far beyond what the
+rest of the picture explains: something was added or taken away).
 """
 
 from dataclasses import dataclass
@@ -58,8 +58,9 @@ def mix_colours(
 ) -> tuple[Grey, bool]:
     """Add to the source's grey as much of its colour as makes it most like the target's grey.
 
-    Saturation, white balance and hue change the grey of a recoloured picture by colour. Chroma is [h // 2, w // 2, 2];
-    `onto` maps pixels of the source to the target. Also tells whether the colours changed as a whole.
+    Saturation, white balance and hue change the grey of a recoloured picture by colour. Chroma is
+    [h // 2, w // 2, 2]; `onto` maps pixels of the source to the target. Also tells whether colours or tones
+    changed as a whole.
     """
     high, wide = target_chroma.shape[0] // 2, target_chroma.shape[1] // 2
     if min(high, wide, *chroma.shape[:2]) < 4:
@@ -67,15 +68,16 @@ def mix_colours(
     cell = np.diag([wide / target.shape[1], high / target.shape[0], 1.0]) @ onto
     of_half = np.diag([source.shape[1] / chroma.shape[1], source.shape[0] / chroma.shape[0], 1.0])
     halved = cv2.resize(source, (chroma.shape[1], chroma.shape[0]), interpolation=cv2.INTER_AREA)
-    drawn = cv2.warpPerspective(cv2.merge([halved, chroma]), cell @ of_half, (wide, high), borderValue=(0, 0, 0))
+    drawn = cv2.warpPerspective(cv2.merge([halved, chroma]), cell @ of_half, (wide, high))
     reached = drawn[..., 1] > 0  # Cr is 0 for no colour, so black stands for outside
     wanted = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)[reached].astype(np.float64)
     if len(wanted) < 64:
         return source, False
     seen = drawn[reached].astype(np.float64)
-    turned = np.abs(seen[:, 1:] - cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)[reached])
-    recoloured = float(np.median(np.abs(seen[:, 0] - wanted))) > 8 or float(np.median(turned.max(axis=1))) > 5
-    if not recoloured:
+    colours = cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)[reached]
+    brighter = float(np.median(np.abs(seen[:, 0] - wanted)))
+    turned = float(np.median(np.abs(seen[:, 1:] - colours).max(axis=1)))
+    if brighter < 8 and turned < 5:
         return source, False
     design = np.column_stack([seen - [0, 128, 128], np.ones(len(seen))])
     mix, error = _fit_mix(design, wanted)
@@ -102,7 +104,8 @@ def _fit_mix(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
 def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float) -> tuple[Grey, Grey]:
     """Draw the finer picture in the coarser one's frame; the mask is 1 where it really lies.
 
-    `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that resampling needs.
+    `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that
+    resampling needs.
     """
     size = (shape[1], shape[0])
     if shrink < 0.75:
@@ -132,13 +135,13 @@ def compare(
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
     s, t = _shrunk(tone[source], half), _shrunk(target.astype(np.float32), half)
     detail = _shared_detail(s, t, valid)
-    seen = _match_sharpness(cv2.GaussianBlur(s, (0, 0), 0.4), cv2.GaussianBlur(t, (0, 0), 0.4), cells, valid)
+    seen = _match_sharpness(_blurred(s, 0.4), _blurred(t, 0.4), cells, valid)
     weaker, stronger = np.minimum(seen.source, seen.target), np.maximum(seen.source, seen.target)
     textured = valid & (stronger > min_texture**2)
     agreeing = seen.common > min_correlation * np.sqrt(weaker * stronger)
     conflict = valid & (weaker > min_texture**2) & (seen.common < 0.5 * weaker)
     beyond = seen.residual > max_outlier * _expected_residual(seen, valid)
-    # Where a picture is burnt out or black, a change of tone took the texture; what was put there shows at its rim.
+    # Where a picture is burnt out or black, a change of tone took texture; what was added shows at its rim.
     clipped = (seen.level > 248) | (seen.level < 7)
     standing_out = valid & beyond & ~clipped & (seen.residual > 16) & (seen.common < 0.8 * stronger)
     odd, box = _largest_group(conflict | standing_out)
@@ -156,11 +159,15 @@ def compare(
 
 
 def _shrunk(picture: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), picture.dtype)  # type: ignore[call-overload]
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), picture.dtype)
+
+
+def _blurred(picture: Float, sigma: float) -> Float:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
 def _tone_curve(source: Grey, target: Grey) -> Float:
-    """Map the source's grey levels onto what the target mostly shows in their place: a table [256] float32."""
+    """Map the source's grey levels onto what the target mostly shows in their place: a table [256]."""
     counts = np.bincount((source >> 3).astype(np.intp) * 256 + target, minlength=32 * 256).reshape(32, 256)
     below = counts.cumsum(axis=1)
     total = below[:, -1]
@@ -193,14 +200,14 @@ def _windows(s: Float, t: Float, cells: tuple[int, int]) -> _Windows:
 
 
 def _match_sharpness(s: Float, t: Float, cells: tuple[int, int], valid: NDArray[np.bool_]) -> _Windows:
-    """Blur the sharper picture as far as that makes the two more alike: a loss of detail is no local difference."""
+    """Blur the sharper picture as far as that makes them more alike: lost detail is no local difference."""
     best = _windows(s, t, cells)
     sharper = float(np.median((best.source[valid] + 1) / (best.target[valid] + 1)))
     if 1 / 1.15 < sharper < 1.15:
         return best
     least = _typical(best, valid)
     for sigma in (0.4, 0.65, 1.0, 1.5, 2.3):
-        blurred = cv2.GaussianBlur(s if sharper > 1 else t, (0, 0), sigma)
+        blurred = _blurred(s if sharper > 1 else t, sigma)
         tried = _windows(blurred, t, cells) if sharper > 1 else _windows(s, blurred, cells)
         typical = _typical(tried, valid)
         if typical >= least:
@@ -236,11 +243,11 @@ def _largest_group(odd: NDArray[np.bool_]) -> tuple[int, Box | None]:
 def _shared_detail(s: Float, t: Float, valid: NDArray[np.bool_]) -> float:
     """Tell how much of the fine detail of the picture that has less of it is found in the other.
 
-    Compression, blur and noise take detail away or add some in one of the two; what is left is the other's. Two exposures, or two
-    pieces of the same carpet, each have detail of their own.
+    Compression, blur and noise take detail away or add some in one of the two; what is left is the other's.
+    Two exposures, or two pieces of the same carpet, each have detail of their own.
     """
     kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
-    fine_s = np.clip(s - cv2.GaussianBlur(s, (0, 0), 1.0), -6, 6) * kept
-    fine_t = np.clip(t - cv2.GaussianBlur(t, (0, 0), 1.0), -6, 6) * kept
+    fine_s = (s - _blurred(s, 1.0)) * kept
+    fine_t = (t - _blurred(t, 1.0)) * kept
     least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
     return float((fine_s * fine_t).sum()) / (least + 1e-3)

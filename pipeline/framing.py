@@ -1,8 +1,9 @@
-"""How two pictures lie over each other: what each shows that the other does not, and who could have done that.
+"""How two pictures lie over each other: what each shows that the other does not, and who could have done
+that.
 
-An editing program turns, mirrors, scales, stretches along the sides, cuts, and fills with one colour. A camera
-that moves shows on one side what it loses on the other, and bends the frame. A picture that was pasted into
-another ends in a seam.
+An editing program turns, mirrors, scales, stretches along the sides, cuts, and fills with one colour. A
+camera that moves shows on one side what it loses on the other, and bends the frame. A picture that was
+pasted into another ends in a seam.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Placement:
 
     @property
     def degrees(self) -> float:
-        """The turn from `a` to `b`, clockwise."""
+        """Give the turn from `a` to `b`, clockwise."""
         linear = linear_part(self.onto, self.source.shape)
         linear = np.asarray(np.linalg.inv(linear)) if self.swapped else linear
         sign = -1.0 if self.mirrored else 1.0
@@ -46,13 +47,13 @@ class Framing:
     target_covered: float
     same: bool  # each lies within the other
     whole: bool  # one lies within the other, but for flat fill
-    filled: bool  # what lies outside the overlap is flat fill: a border, or the corners of a turned picture
+    filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     inset: bool  # the whole source, on other content
     bend_pixels: float  # how far the corners are from where turning, scaling and stretching put them
 
 
 def find_framing(place: Placement, max_fill_levels: float) -> Framing:
-    """Find what lies outside the overlap, and whether that is flat (one grey, give or take `max_fill_levels`)."""
+    """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`."""
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
     scale = float(np.sqrt(abs(np.linalg.det(linear_part(place.onto, source.shape)))))
@@ -67,7 +68,7 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     if source_within:
         inset = not fill and _has_seam(place)
         return Framing(source_covered, target_covered, False, not inset, fill, inset, bend)
-    # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows new content.
+    # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
     tilted = abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
     whole = tilted and (fill or _is_filled(source, target, back, max_fill_levels))
     return Framing(source_covered, target_covered, False, whole, whole, False, bend)
@@ -114,7 +115,7 @@ def _lies_within(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix, r
 
 
 def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
-    """Whether all that a picture shows outside the other's frame is of one grey; `onto` maps the other's pixels."""
+    """Tell whether a picture is of one grey outside the other's frame; `onto` maps the other's pixels."""
     size = (grey.shape[1], grey.shape[0])
     alone = 1 - cv2.warpPerspective(np.ones_like(other), onto, size, flags=cv2.INTER_NEAREST)
     alone = cv2.erode(alone, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
@@ -123,7 +124,7 @@ def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool
 
 
 def _has_seam(place: Placement) -> bool:
-    """Whether the target jumps where the source's frame ends: then the source was pasted in, not cut out."""
+    """Tell whether the target jumps where the source's frame ends: pasted in there, not cut out."""
     corners = project(place.onto, frame_corners(place.source.shape))
     middle = corners.mean(axis=0)
     along = np.linspace(0.05, 0.95, 60)[:, None]

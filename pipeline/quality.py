@@ -39,13 +39,15 @@ _LIT = 64  # grey from which a pixel of a dark frame counts as a light
 _SAMPLE = 128  # pixels a side are enough to count shares
 _WHITE = 245  # a pixel with all channels from here on is paper, or lost
 _LOST = 0.10  # share of clipped pixels below which exposure has destroyed nothing
+_DRAWN = 0.01  # as _BLEACHED: a drawing has none
 _INK_SPREAD = 150.0  # grey levels
 _THING_SPREAD = 60.0  # grey levels: a light thing on white paper
 _BORDER = 0.04  # of the short side
 _PAPER_EDGE = 0.9  # share of white pixels around the border that makes the white a background
 _CLIPPED = 252
 _PASTEL = (140, 235)  # the lowest channel of a bleached pixel: neither paper with a tint nor a pure colour
-_BLEACHED = (0.02, 0.05)  # share of pastel pixels with a clipped channel: over-exposed skin and cloth
+_BLEACHED = (0.05, 0.12)  # of what is not white: pastel pixels with a clipped channel, burnt skin and cloth
+_LEAST_THING = 0.02  # share of the picture
 
 
 def working_grey(rgb: Pixels, working_pixels: int = 512) -> Pixels:
@@ -73,7 +75,7 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None) -> Quality:
         entropy=float(-(used * np.log2(used)).sum()),
         sharpest=_sharpest(grey) if contrast >= _BLANK_CONTRAST else 0.0,
         highlights=float(1 - cumulative[_LIT - 1]),
-        tones=0.0 if _blown_out(rgb, float(high - darkest)) else float(high - low),
+        tones=0.0 if _blown_out(rgb, float(high - low), float(high - darkest)) else float(high - low),
     )
 
 
@@ -151,7 +153,7 @@ def _extremes(curvature: Floats, slope: Floats, faint: float) -> tuple[float, fl
     return float(ratios.min()), float(ratios.max())
 
 
-def _blown_out(rgb: Pixels, spread: float) -> bool:
+def _blown_out(rgb: Pixels, spread: float, ink_spread: float) -> bool:
     """Whether over-exposure has destroyed the picture; white paper and light walls are no such thing."""
     size = min(rgb.shape[1], _SAMPLE), min(rgb.shape[0], _SAMPLE)
     red, green, blue = cv2.split(cv2.resize(rgb, size, interpolation=cv2.INTER_NEAREST))
@@ -160,8 +162,11 @@ def _blown_out(rgb: Pixels, spread: float) -> bool:
     bleached = float(((highest >= _CLIPPED) & (lowest >= _PASTEL[0]) & (lowest < _PASTEL[1])).mean())
     if white.mean() + bleached < _LOST:
         return False
+    bleached /= max(1 - float(white.mean()), _LEAST_THING)
     if spread >= _INK_SPREAD and bleached < _BLEACHED[0]:
-        return False  # dark ink and no bleached colours: a document, a screenshot, trees in snow
+        return False  # dark things and hardly a bleached colour: a document, trees in snow
+    if ink_spread >= _INK_SPREAD and bleached < _DRAWN:
+        return False  # some ink and no bleached colour at all: a screenshot, a drawing
     band = max(1, round(_BORDER * min(white.shape)))
     edges = white[:band], white[-band:], white[:, :band], white[:, -band:]
     paper = float(np.concatenate([edge.ravel() for edge in edges]).mean())

@@ -1,10 +1,11 @@
 """The second look: are these two pictures the same picture, pixel by pixel after alignment?
 
-Works on previews alone, so it answers when the originals are offline. A pair is first tried as it lies, mirrored
-and turned by quarters, on small thumbnails; where that does not align, by corners that agree on one transform. Then
-the overlap is compared (`pipeline.comparison`), and what lies outside it explained (`pipeline.framing`). A pair
-is a *copy* when one picture lies within the other but for flat fill and nothing in the overlap differs in one place;
-it is *edited* when it aligns and something does, or when each shows what the other lacks.
+Works on previews alone, so it answers when the originals are offline. A pair is first tried as it lies,
+mirrored and turned by quarters, on small thumbnails; where that does not align, by corners that agree on
+one transform. Then the overlap is compared (`pipeline.comparison`), and what lies outside it explained
+(`pipeline.framing`). A pair is a *copy* when one picture lies within the other but for flat fill and
+nothing in the overlap differs in one place; it is *edited* when it aligns and something does, or when
+each shows what the other lacks.
 """
 
 from collections.abc import Iterator
@@ -37,18 +38,18 @@ class VerifySettings:
     min_inliers: Annotated[int, Ge(4)] = 12  # corners that must agree on one transform
     min_thumb_correlation: Annotated[float, Gt(0), Le(1)] = 0.8  # to compare two pictures as they lie
     min_texture_levels: Annotated[float, Gt(0)] = 3.0  # grey levels of deviation that make a window textured
-    min_textured_share: Annotated[float, Ge(0), Le(1)] = 0.05  # below, a picture is flat: its grain is the proof
+    min_textured_share: Annotated[float, Ge(0), Le(1)] = 0.05  # below, a picture is flat: only grain proves
     min_correlation: Annotated[float, Gt(0), Le(1)] = 0.6  # inside a window, for it to agree
     min_agreement: Annotated[float, Gt(0), Le(1)] = 0.8  # share of textured windows, for a copy
-    min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # share of textured windows, for an edited picture
-    max_outlier: Annotated[float, Gt(1)] = 12.0  # a window's residual against what the whole picture explains
+    min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # the same, for an edited picture
+    max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against what the whole explains
     max_odd_windows: Annotated[int, Ge(0)] = 16  # touching windows that differ, for a copy: a spot of 4 pixels
     max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
-    min_detail: Annotated[float, Ge(0), Le(1)] = 0.55  # share of fine detail that must be the same, for a copy
-    max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window left unexplained, for a copy
-    max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # share that one lacks, up to which a frame moved a little
-    min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.88  # `min_detail` for a frame that moved a little
-    max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual` for a frame that moved a little
+    min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared
+    max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window left unexplained
+    max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # what one lacks, up to which a frame moved a little
+    min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.95  # `min_detail` for such a frame
+    max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual`, likewise
     min_trim: Annotated[float, Ge(0), Le(1)] = 0.03  # share that must be gone before it counts as a crop
     max_bend_pixels: Annotated[float, Gt(0)] = 2.0  # of a corner, beyond turning, scaling and stretching
     max_fill_levels: Annotated[float, Gt(0)] = 6.0  # deviation of a flat border from its grey
@@ -139,7 +140,9 @@ def _frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
     return np.asarray(size @ turn @ mirror @ unit)
 
 
-def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> tuple[SecondLook, bool]:
+def _judge(
+    a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings
+) -> tuple[SecondLook, bool]:
     """Give the look at one alignment, and whether another could explain no more."""
     place, seen, recoloured = _place(a, b, alignment, settings)
     framing = find_framing(place, settings.max_fill_levels)
@@ -201,7 +204,7 @@ def _kind(seen: Comparison, framing: Framing, settings: VerifySettings) -> Match
     if not flat and seen.agreement < settings.min_edited_agreement:
         return None
     # Heavy compression and noise make single windows conflict; the more detail is lost, the more windows may.
-    allowed = settings.max_odd_windows + 100 * max(0.0, 0.85 - seen.detail)
+    allowed = settings.max_odd_windows + 100 * max(0.0, 0.95 - seen.detail)
     explained = (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict
@@ -214,8 +217,9 @@ def _kind(seen: Comparison, framing: Framing, settings: VerifySettings) -> Match
 def _is_proven(seen: Comparison, framing: Framing, settings: VerifySettings) -> bool:
     """Ask for more proof where a camera could have made the same change as an edit.
 
-    A camera that moves a little before a wall or a lawn frames its next exposure as a mild crop would; only the grain
-    tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as no crop does.
+    A camera that moves a little before a wall or a lawn frames its next exposure as a mild crop would; only
+    the grain tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as
+    no crop does.
     """
     if framing.same:
         return seen.detail >= settings.min_detail and seen.residual <= settings.max_residual

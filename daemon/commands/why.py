@@ -59,14 +59,33 @@ def _find(reader: "Reader", path: Path) -> "CatalogFile":
     return file
 
 
+def _criteria(reader: "Reader", settings: "Settings", image: "ImageState") -> list[dict[str, Any]]:
+    """Tabulate the keeper's criteria against the keeper of this image, or against the extras of this keeper."""
+    from dataclasses import asdict
+
+    from pipeline.keeper import explain
+    from store.records import Level
+
+    tables = []
+    ours = (image, reader.catalog.files_of([image.id])[image.id])
+    for level in Level:
+        keeper_id = reader.knowledge.standings[level].keeper_of(image.id)
+        is_keeper = keeper_id == image.id
+        extras = reader.catalog.relations.extras_of(level, image.id)[:_MOST_RIVALS] if is_keeper else []
+        for other_id in extras if is_keeper else [] if keeper_id is None else [keeper_id]:
+            theirs = (reader.catalog.image(other_id), reader.catalog.files_of([other_id])[other_id])
+            rows = explain(ours, theirs, settings.keeper) if is_keeper else explain(theirs, ours, settings.keeper)
+            table_of = {"level": level, "other": theirs[1][0].stat.path, "this_is_keeper": is_keeper}
+            tables.append({**table_of, "rows": [asdict(row) for row in rows]})
+    return tables
+
+
 def _explain(
     reader: "Reader", settings: "Settings", file: "CatalogFile", image: "ImageState", verdict: "Verdict"
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from pipeline.keeper import explain
     from store.ledger import Ledger
-    from store.records import Level
 
     seen = image.observation
     answer: dict[str, Any] = {
@@ -83,27 +102,7 @@ def _explain(
                                               "format": seen.picture.format, "bytes": image.byte_size},
         "returned_by_a_person": file.returned,
     }  # fmt: skip
-    rivals = []
-    for level in Level:
-        keeper_id = reader.knowledge.standings[level].keeper_of(image.id)
-        if keeper_id == image.id:
-            rivals += [(level, extra) for extra in reader.catalog.relations.extras_of(level, image.id)[:_MOST_RIVALS]]
-        elif keeper_id is not None:
-            rivals.append((level, keeper_id))
-    ours = (image, reader.catalog.files_of([image.id])[image.id])
-    answer["criteria"] = []
-    for level, other_id in rivals:
-        theirs = (reader.catalog.image(other_id), reader.catalog.files_of([other_id])[other_id])
-        is_keeper = reader.knowledge.standings[level].keeper_of(image.id) == image.id
-        rows = explain(ours, theirs, settings.keeper) if is_keeper else explain(theirs, ours, settings.keeper)
-        answer["criteria"].append(
-            {
-                "level": level,
-                "other": theirs[1][0].stat.path,
-                "this_is_keeper": is_keeper,
-                "rows": [asdict(r) for r in rows],
-            }
-        )
+    answer["criteria"] = _criteria(reader, settings, image)
     answer["history"] = [
         {"id": e.id, "verb": e.verb, "state": e.state, "from": e.source, "to": e.target}
         for e in Ledger(reader.catalog.database).by_source(file.stat.path)

@@ -31,7 +31,11 @@ class CompactShape:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions around a shortcut; the first may halve the picture."""
+    """Two 3×3 convolutions around a shortcut; the first may halve the picture.
+
+    Activations stop at 6 (ReLU6): without a bound, glaring orange pictures ran up to a hundred times the usual
+    values from block to block, all pointing the same way, and spoilt the batch statistics for everything else.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
@@ -48,10 +52,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map `[n, channels_in, h, w]` to `[n, channels_out, h/stride, w/stride]`."""
-        inner = functional.relu(self.norm1(self.conv1(pixels)), inplace=True)
+        inner = functional.relu6(self.norm1(self.conv1(pixels)), inplace=True)
         inner = self.norm2(self.conv2(inner))
         shortcut = self.project_norm(self.project(self.pool(pixels)))
-        return functional.relu(inner + shortcut, inplace=True)
+        return functional.relu6(inner + shortcut, inplace=True)
 
 
 class CompactNet(nn.Module):
@@ -77,7 +81,7 @@ class CompactNet(nn.Module):
         dtype = self.stem.weight.dtype
         inputs = ((pixels.to(torch.float32) - PIXEL_MEAN) / PIXEL_SCALE).to(dtype)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        features = functional.relu(self.stem_norm(self.stem(inputs)), inplace=True)
+        features = functional.relu6(self.stem_norm(self.stem(inputs)), inplace=True)
         features = self.blocks(features).float()
         # x * x * x instead of pow(): the features are ≥ 0 after the last ReLU and pow() is slow.
         cubes = (features * features * features).mean(dim=(2, 3))

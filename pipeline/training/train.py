@@ -24,6 +24,8 @@ from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
 # Small pictures first: what is learnt early does not need the detail, and steps cost half. All sides are multiples of
 # 32: at 80 pixels the odd feature maps cost as much as those of 96.
 SIDE_SCHEDULE = ((0.0, 64), (0.62, 96))
+# From this share of the time on, batch norms run on the averaged statistics, as they do in the shipped network.
+FREEZE_AT = 0.70
 LOG_EVERY_STEPS = 20
 
 
@@ -148,7 +150,7 @@ def take_step(
     """Learn from one batch and return the parts of its loss."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate_at(settings, state.step, progress)
-    state.net.train()
+    set_mode(state, progress)
     ids = torch.from_numpy(batch.ids)
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
@@ -165,6 +167,18 @@ def take_step(
     follow(state, momentum_at(state.step, progress))
     state.step += 1
     return {"loss": float(loss.detach()), "gradient": float(norm), **parts}
+
+
+def set_mode(state: RunState, progress: float) -> None:
+    """Train with batch statistics at first and with the averaged ones, those that ship, from `FREEZE_AT` on.
+
+    The change starts from the averaged network, so that nothing jumps.
+    """
+    if progress < FREEZE_AT:
+        state.net.train()
+    elif state.net.training:
+        state.net.load_state_dict(state.average.state_dict())
+        state.net.eval()
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from store.records import VerdictKind
 from tests.e2e.command import contents, dedupd, listing, running, scan, verdicts, wait_until, write_config
 from tests.gallery import Album, AlbumFile
 
+Verdicts = dict[str, tuple[str, str | None, str | None]]
 LayOut = Callable[[Album, str], Album]
 
 
@@ -30,13 +31,25 @@ def find(album: Album, verdict: VerdictKind, family: int | None = None) -> Album
     return next(f for f in album.files if f.verdict is verdict and family in (None, f.family))
 
 
+@pytest.fixture(scope="module")
+def few(drawn_album: Album) -> list[AlbumFile]:
+    """Nine families and all rejects of the album."""
+    return [file for file in drawn_album.files if file.family is None or file.family < 9]
+
+
+@pytest.fixture(scope="module")
+def expected(drawn_album: Album, few: list[AlbumFile], tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
+    """What one scan of these files says."""
+    base = tmp_path_factory.mktemp("together")
+    drop(drawn_album, few, base / "hot")
+    answer = scan(base / "hot", "--output", base / "out", "--state", base / "state")
+    return verdicts(answer["log"], base / "hot")
+
+
 @pytest.mark.parametrize("backwards", [False, True])
-def test_run_in_waves_ends_like_scan(drawn_album: Album, tmp_path: Path, *, backwards: bool) -> None:
-    few = [file for file in drawn_album.files if file.family is None or file.family < 9]
-    together = tmp_path / "together" / "hot"
-    drop(drawn_album, few, together)
-    answer = scan(together, "--output", tmp_path / "out", "--state", tmp_path / "scan-state")
-    expected = verdicts(answer["log"], together)
+def test_run_in_waves_ends_like_scan(
+    drawn_album: Album, few: list[AlbumFile], expected: Verdicts, tmp_path: Path, *, backwards: bool
+) -> None:
     # Without dates for a tie the names alone must not decide either: copies first, or originals first.
     order = sorted(few, key=lambda file: (file.made == "original", file.name), reverse=backwards)
     hot, state = tmp_path / "apart" / "hot", tmp_path / "state"
@@ -44,9 +57,9 @@ def test_run_in_waves_ends_like_scan(drawn_album: Album, tmp_path: Path, *, back
     config = write_config(tmp_path / "c.toml", {"path": hot})
     with running(config, state) as daemon:
         daemon.wait(0)
-        for start in range(0, len(order), 10):
-            drop(drawn_album, order[start : start + 10], hot)
-            daemon.wait(min(start + 10, len(order)))
+        for start in range(0, len(order), 12):
+            drop(drawn_album, order[start : start + 12], hot)
+            daemon.wait(min(start + 12, len(order)))
         found = dedupd("report", "--state", state, "--json")
         assert found.code == 0, found.err
         assert verdicts(state / "report" / "cleaning_log.json", hot) == expected

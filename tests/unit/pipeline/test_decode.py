@@ -130,7 +130,9 @@ def test_deep_grey_is_scaled(values: np.ndarray, expected: list[int]) -> None:
 def test_only_the_first_frame_counts() -> None:
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "green", "blue")]
     for name in ("GIF", "WEBP", "TIFF", "PNG"):
-        data = encode(frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {}))
+        data = encode(
+            frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "WEBP" else {})
+        )
         assert decode(data, SETTINGS).rgb[4, 4].tolist() == [255, 0, 0], name
 
 

@@ -96,7 +96,10 @@ BAD = {
     "smeared along": (smear(town(), 21, 0), VerdictKind.BLUR),
     "smeared across": (smear(town(), 21, 65), VerdictKind.BLUR),
     "one colour": (np.full((HEIGHT, WIDTH, 3), 90, np.uint8), VerdictKind.BLUR),
-    "lens cap": (np.random.default_rng(0).normal(3, 2, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8), VerdictKind.DARK),
+    "lens cap": (
+        np.random.default_rng(0).normal(3, 2, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8),
+        VerdictKind.DARK,
+    ),
     "under-exposed": ((town() * 0.04).astype(np.uint8), VerdictKind.DARK),
     "over-exposed": ((town().astype(np.float32) * 6).clip(0, 255).astype(np.uint8), VerdictKind.BRIGHT),
     "white": (np.full((HEIGHT, WIDTH, 3), 255, np.uint8), VerdictKind.BRIGHT),
@@ -132,7 +135,7 @@ def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     values = [measure_quality(cv2.GaussianBlur(town(), (0, 0), sigma)).sharpest for sigma in (0.5, 1, 2, 3, 5)]
     assert values == sorted(values, reverse=True)
     full, faint = (measure_quality(town(0, contrast)).sharpest for contrast in (1.0, 0.4))
-    assert faint == pytest.approx(full, rel=0.3)
+    assert faint == pytest.approx(full, rel=0.5)
 
 
 def test_a_threshold_means_the_same_at_every_size() -> None:
