@@ -38,7 +38,7 @@ def _noise(random: Random, shape: tuple[int, ...], sigma: float) -> NDArray[np.f
 
 
 def _scale(rgb: Pixels) -> float:
-    return max(1.0, max(rgb.shape[:2]) / 512)
+    return max(1.0, float(max(rgb.shape[:2])) / 512)
 
 
 def _soft(rgb: Pixels, sigma: float) -> Pixels:

@@ -34,7 +34,6 @@ from store.records import (
     Failure,
     FailureKind,
     FileStat,
-    Folder,
     Level,
     Measurement,
     Observation,
@@ -134,19 +133,6 @@ class Flow:
             self._catalog.relocate(file.id, folder_id, stat)
             self._embed_stored([file.image_id])
             return self._settle(list(before), before, now_ns)
-
-    def put_folder(self, path: str, *, protected: bool, now_ns: int) -> Folder:
-        """Return the folder at `path`, made or updated; where its protection changes, its images are judged again."""
-        with self._all_or_nothing():
-            before: dict[int, Rank | None] = {}
-            known = next((folder for folder in self._catalog.folders() if folder.path == path), None)
-            if known is not None and known.protected != protected:
-                for file in list(self._catalog.files_in(known.id)):
-                    self._note_rank(file.image_id, before)
-            folder = self._catalog.put_folder(path, protected=protected)
-            self._embed_stored(before)
-            self._settle(list(before), before, now_ns)
-            return folder
 
     def forget_unseen(self, before_ns: int) -> int:
         """Delete what is known of images that no file has held since `before_ns`; return how many."""

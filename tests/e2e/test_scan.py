@@ -251,7 +251,6 @@ def test_names_are_bytes_to_the_system_and_harmless_to_the_eye(drawn_few: Album,
     assert len(list(folder.iterdir())) == len(names)
 
 
-@pytest.mark.xfail(strict=True, reason="scan and roots call catalog.put_folder instead of Flow.put_folder")
 def test_a_folder_that_is_protected_later_is_judged_again(scanned: Scanned, tmp_path: Path) -> None:
     shutil.copytree(scanned.state, tmp_path / "state")
     config = write_config(tmp_path / "c.toml", {"path": scanned.album.folder, "protected": True})

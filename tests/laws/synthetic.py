@@ -234,7 +234,9 @@ class World:
 
     def protect(self, root: str, *, protected: bool) -> None:
         """Change whether a folder is protected."""
-        self.flow.put_folder(root, protected=protected, now_ns=NOW_NS)
+        self.catalog.put_folder(root, protected=protected)
+        assert self.flow.needs_rejudging
+        self.flow.rejudge(NOW_NS)
         self.guarded = self.guarded | {root} if protected else self.guarded - {root}
 
     def verdicts(self) -> dict[str, Verdict]:

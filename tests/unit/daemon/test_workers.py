@@ -3,12 +3,14 @@
 The functions below run inside real worker processes; a file's name says what happens to it.
 """
 
+import dataclasses
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,9 +45,9 @@ def misbehave(task: MeasureTask, _decode: DecodeSettings, _quality: QualitySetti
     return Failure(task.path, FailureKind.CORRUPT, str(os.getpid()), None, None)
 
 
-def pool(target: str = f"{__name__}:misbehave", **options: float) -> WorkerPool:
-    chosen: dict[str, float] = {"processes": 1, **options}
-    return WorkerPool(WorkerSettings(**chosen), *SETUP, target=target)  # type: ignore[arg-type]
+def pool(target: str = f"{__name__}:misbehave", **options: Any) -> WorkerPool:
+    chosen = dataclasses.replace(WorkerSettings(processes=1), **options)
+    return WorkerPool(chosen, *SETUP, target=target)
 
 
 def drain(workers: WorkerPool) -> dict[str, Failure]:
@@ -59,7 +61,7 @@ def drain(workers: WorkerPool) -> dict[str, Failure]:
     return found
 
 
-def run(names: list[str], **options: float) -> dict[str, Failure]:
+def run(names: list[str], **options: Any) -> dict[str, Failure]:
     with pool(**options) as workers:
         for name in names:
             workers.submit(MeasureTask(name, 32))

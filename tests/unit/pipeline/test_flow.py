@@ -157,9 +157,9 @@ def test_a_reject_that_moves_into_a_protected_folder_is_matched_like_any_other(w
 def test_a_folder_that_becomes_protected_changes_the_keepers(world: World) -> None:
     world.admit({"/cam/a.jpg": shot(1), "/hot/b.jpg": shot(2, detail=2.0)})
     assert kinds(world) == {"/cam/a.jpg": "duplicate", "/hot/b.jpg": "keep"}
-    assert world.flow.put_folder("/cam", protected=True, now_ns=NOW_NS).id == world.folders["/cam"]
+    world.protect("/cam", protected=True)
     assert kinds(world) == world.stored() == {"/cam/a.jpg": "keep", "/hot/b.jpg": "duplicate"}
-    world.flow.put_folder("/cam", protected=False, now_ns=NOW_NS)
+    world.protect("/cam", protected=False)
     assert kinds(world) == world.stored() == {"/cam/a.jpg": "duplicate", "/hot/b.jpg": "keep"}
 
 
