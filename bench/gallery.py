@@ -105,9 +105,7 @@ def build_gallery(folders: Sequence[Path], per_kind: int, per_folder: int, seed:
     )
 
 
-def _chosen_paths(
-    folders: Sequence[Path], per_folder: int, rng: np.random.Generator
-) -> tuple[list[Path], list[int]]:
+def _chosen_paths(folders: Sequence[Path], per_folder: int, rng: np.random.Generator) -> tuple[list[Path], list[int]]:
     paths: list[Path] = []
     source: list[int] = []
     for number, folder in enumerate(folders):

@@ -143,7 +143,8 @@ def _print(result: dict[str, Any]) -> None:
     print(f"             median {result['median']:.1f} images/s")
     print(f"scan, all known     {result['rescan_seconds']:.2f} s for {result['pictures']} files")
     if result["ratio"] is not None:
-        print(f"forerunner          {result['forerunner_images_per_second']:.1f} images/s; ratio {result['ratio']:.1f}×")
+        print(f"forerunner          {result['forerunner_images_per_second']:.1f} images/s")
+        print(f"ratio               {result['ratio']:.1f}×")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from store.errors import DedupdError, UsageError
+from store.errors import AccessError, DedupdError, UsageError
 from store.text import printable
 
 _VERBS = {
@@ -94,6 +94,9 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader left, as `head` does; nothing is wrong, and the flush at the end must not say otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except PermissionError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "something it needs"
+        sys.exit(_fail(AccessError(f"no permission for {name}", "check who owns it, and its mode"), words))
     sys.exit(code if isinstance(code, int) else 0)
 
 

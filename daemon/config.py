@@ -86,7 +86,10 @@ def default_config_path() -> Path:
 def config_to_judge_with(named: Path | None) -> Path | None:
     """Return the named configuration, else the default one where it exists, else None for the defaults."""
     default = default_config_path()
-    return named if named is not None or not default.exists() else default
+    try:
+        return named if named is not None or not default.exists() else default
+    except PermissionError:  # a home that must not be read holds no configuration for this user
+        return None
 
 
 def config_to_read_with(named: Path | None, state: StateFolder) -> Path | None:

@@ -184,14 +184,10 @@ def unchanged(before: FileStat, after: FileStat) -> bool:
     Device and inode do not count: shares get another device with every mount, FAT makes inodes up as it
     goes, and what replaces a file has another ctime anyway.
     """
-    return (
-        before.size == after.size and before.mtime_ns == after.mtime_ns and before.ctime_ns == after.ctime_ns
-    )
+    return before.size == after.size and before.mtime_ns == after.mtime_ns and before.ctime_ns == after.ctime_ns
 
 
-def scan_changes(
-    previous: Mapping[str, FileStat], walked: Iterable[FileStat], unseen: Collection[str] = ()
-) -> Changes:
+def scan_changes(previous: Mapping[str, FileStat], walked: Iterable[FileStat], unseen: Collection[str] = ()) -> Changes:
     """Compare what is known of a root with what a walk saw.
 
     `unseen` holds the paths of the walk's problems: known files at or below them are neither seen nor

@@ -47,7 +47,7 @@ class Ingest:
         waiting = iter(jobs)
         more = True
         while more or self.busy:
-            more = more and self.feed(waiting)
+            more = (more or bool(self._again)) and self.feed(waiting)
             yield self.turn(_WAIT_SECONDS, flush=not more)
 
     def feed(self, waiting: Iterator[Job]) -> bool:

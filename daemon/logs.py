@@ -43,9 +43,7 @@ class RateLimit:
 
     def __init__(self, lines_per_minute: int) -> None:
         self._most = lines_per_minute
-        self._windows: OrderedDict[str, tuple[float, int, int]] = (
-            OrderedDict()
-        )  # (start, lines, level), by start
+        self._windows: OrderedDict[str, tuple[float, int, int]] = OrderedDict()  # (start, lines, level), by start
 
     def admit(self, event: str, level: int, now: float) -> bool:
         """Count a line and say whether it may be written. Call `summaries` first."""

@@ -293,9 +293,7 @@ class _NativeWatch:
 
     def __init__(self, entry: _Root, hints: Hints) -> None:
         self._observer = _Observer()
-        self._observer.schedule(
-            _Handler(entry, hints), entry.path, recursive=entry.recursive, event_filter=_EVENTS
-        )
+        self._observer.schedule(_Handler(entry, hints), entry.path, recursive=entry.recursive, event_filter=_EVENTS)
         try:
             self._observer.start()
         except OSError:
@@ -349,14 +347,10 @@ if sys.platform == "linux":
 
         def handle_event(self, event: InotifyEvent) -> None:
             super().handle_event(event)
-            if (
-                event.is_queue_overflow
-            ):  # only now: a scan while the watches are being renewed would miss files
+            if event.is_queue_overflow:  # only now: a scan while the watches are being renewed would miss files
                 self.overflowed.set()
 
-        def add_callback(
-            self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
-        ) -> WatchDescriptor:
+        def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
             # Not super(): a folder met twice in a race makes it warn with the text of all watches, megabytes.
             name = os.fsdecode(path)
             try:

@@ -79,9 +79,7 @@ _OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.fl
 
 def find_points(grey: Grey) -> Points:
     """Find and describe at most 500 corners of a grey preview [h, w] uint8."""
-    orb = cv2.ORB.create(
-        MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7
-    )
+    orb = cv2.ORB.create(MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
     found = orb.detect(grey, None)
     if not found:
         none = np.zeros(0, np.float32)
@@ -201,9 +199,7 @@ def _coarse_inliers(
     return np.asarray(near[near.sum(axis=1).argmax()])
 
 
-def _fine_matrix(
-    source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float
-) -> Matrix:
+def _fine_matrix(source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float) -> Matrix:
     """Let each two of the best rough pairs propose a similarity; return the one that most pairs obey."""
     chosen = np.flatnonzero(near)[:30]
     sign = -1.0 if mirrored else 1.0

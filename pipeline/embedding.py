@@ -276,9 +276,7 @@ def _with_thresholds(facts: ModelFacts, settings: EmbeddingSettings) -> ModelFac
             f"thresholds out of order: candidate_similarity {candidate:g}, similar_similarity {similar:g}",
             hint="both lie between -1 and 1, and candidate_similarity is the lower one",
         )
-    return ModelFacts(
-        facts.name, facts.model_id, facts.dimension, facts.input_size, candidate, similar, facts.weights
-    )
+    return ModelFacts(facts.name, facts.model_id, facts.dimension, facts.input_size, candidate, similar, facts.weights)
 
 
 def _other_model(path: Path) -> ModelError:

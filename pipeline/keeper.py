@@ -69,6 +69,8 @@ def explain(
         decides = not decided and ours != theirs
         decided = decided or decides
         shown = [_show(name, image, primary) for image, primary in sides]
+        if decides and shown[0] == shown[1] and name in _CLOSE:  # what people read is too coarse to tell them apart
+            shown = [_CLOSE[name](primary) for _, primary in sides]
         rows.append(Standing(name.replace("_", " "), shown[0], shown[1], decides))
     return rows
 
@@ -131,6 +133,12 @@ _CRITERIA: dict[str, Callable[[ImageState, CatalogFile, KeeperSettings], object]
     "path": _shorter_path,
 }
 
+_CLOSE: dict[str, Callable[[CatalogFile], str]] = {
+    "older": lambda primary: f"{primary.stat.mtime_ns / 1e9:.9f} s",
+    "newer": lambda primary: f"{primary.stat.mtime_ns / 1e9:.9f} s",
+    "path": lambda primary: primary.stat.path,
+}
+
 _IN_WORDS = {
     "protected": "it lies in a protected folder",
     "first": "it was there first",
@@ -141,7 +149,7 @@ _IN_WORDS = {
     "metadata": "it carries more metadata",
     "older": "it is older",
     "newer": "it is newer",
-    "path": "its path is shorter",
+    "path": "its path is shorter or comes first",
 }
 
 

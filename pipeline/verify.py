@@ -140,9 +140,7 @@ def _frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
     return np.asarray(size @ turn @ mirror @ unit)
 
 
-def _judge(
-    a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings
-) -> tuple[SecondLook, bool]:
+def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> tuple[SecondLook, bool]:
     """Give the look at one alignment, and whether another could explain no more."""
     place, seen, recoloured = _place(a, b, alignment, settings)
     framing = find_framing(place, settings.max_fill_levels)
@@ -181,9 +179,7 @@ def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
     return plain if in_vain else refined
 
 
-def _compared(
-    a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, settings: VerifySettings
-) -> _Compared:
+def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, settings: VerifySettings) -> _Compared:
     """Lay the finer picture over the coarser one."""
     scale = float(np.sqrt(abs(np.linalg.det(linear_part(matrix, a.grey.shape)))))
     swapped = scale > 1
@@ -247,9 +243,7 @@ def _difference(place: Placement, seen: Comparison) -> tuple[float, float, float
     return float(left), float(top), float(right - left), float(bottom - top)
 
 
-def _change(
-    place: Placement, framing: Framing, seen: Comparison, kind: MatchKind | None, recoloured: bool
-) -> str:
+def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKind | None, recoloured: bool) -> str:
     """Say in words what was done."""
     parts: list[str] = []
     if place.mirrored:

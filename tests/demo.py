@@ -97,9 +97,8 @@ def _conclude(album: Any, state: Path, code: int, seconds: float) -> int:
         for f in album.files
         if verdicts.get(f.name) != f.verdict
     ]
-    print(
-        f"\nthe daemon stopped with code {code} after {seconds:.0f} s; {len(album.files) - len(wrong)} of {len(album.files)} verdicts as drawn"
-    )
+    right = f"{len(album.files) - len(wrong)} of {len(album.files)} verdicts as drawn"
+    print(f"\nthe daemon stopped with code {code} after {seconds:.0f} s; {right}")
     for line in wrong:
         print(f"  not as drawn: {line}")
     print(f"\nReport: {state / 'report' / 'cleaning_report.html'}")

@@ -28,7 +28,7 @@ _SUSPICIOUSLY_EMPTY = 20  # known files: from here on an empty folder looks like
 
 
 @click.command(epilog="Example: dedupd scan ~/Pictures --output ~/cleaned --action move")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER…")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="FOLDER…")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Where report, log and quarantine go.")
 @click.option(
     "--action",

@@ -111,9 +111,7 @@ def border(image: Pixels, rng: Generator) -> Pixels:
     if rng.random() < 0.15:
         blurred: Pixels = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE)
         return blurred
-    framed: Pixels = cv2.copyMakeBorder(
-        image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=_colour(rng)
-    )
+    framed: Pixels = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=_colour(rng))
     return framed
 
 
@@ -159,9 +157,7 @@ def screenshot(image: Pixels, rng: Generator) -> Pixels:
     top = int(height * rng.uniform(0.05, 0.3))
     bottom = int(height * rng.uniform(0.03, 0.4))
     side = int(width * rng.uniform(0.0, 0.15)) if rng.random() < 0.6 else 0
-    page: Pixels = cv2.copyMakeBorder(
-        image, top, bottom, side, side, cv2.BORDER_CONSTANT, value=(paper, paper, paper)
-    )
+    page: Pixels = cv2.copyMakeBorder(image, top, bottom, side, side, cv2.BORDER_CONSTANT, value=(paper, paper, paper))
     full_h, full_w = page.shape[:2]
     cv2.rectangle(page, (0, 0), (full_w, max(2, top // 2)), tuple(int(c) for c in rng.integers(0, 256, 3)), -1)
     cv2.putText(page, "12:45", (4, max(6, top // 3)), cv2.FONT_HERSHEY_PLAIN, 0.6, (ink, ink, ink), 1)

@@ -245,9 +245,7 @@ def test_one_root_does_not_disturb_another(service: Service, hot: Path, tmp_path
     service.until_hinted(put(hot / "b.jpg"))
 
 
-def test_a_hint_that_raises_is_made_up_for(
-    service: Service, hot: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hint_that_raises_is_made_up_for(service: Service, hot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
 
     def refuse(path: str) -> None:
@@ -266,7 +264,7 @@ def test_a_hint_that_raises_is_made_up_for(
 def test_nothing_is_left_behind(hot: Path) -> None:
     for number in range(20):
         (hot / f"{number}/deep").mkdir(parents=True)
-    threads, descriptors = threading.active_count(), len(os.listdir("/dev/fd"))  # noqa: PTH208  counted only
+    threads, descriptors = threading.active_count(), len(os.listdir("/dev/fd"))
     for mode in ("native", "polling"):
         service = Service(mode)
         service.watch(hot)
@@ -276,7 +274,7 @@ def test_nothing_is_left_behind(hot: Path) -> None:
         service.watcher.close()
         service.watcher.close()
     assert threading.active_count() == threads
-    assert len(os.listdir("/dev/fd")) == descriptors  # noqa: PTH208
+    assert len(os.listdir("/dev/fd")) == descriptors
 
 
 @pytest.fixture

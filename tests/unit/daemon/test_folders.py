@@ -36,7 +36,7 @@ def test_a_marker_is_written_once_and_read_back(tmp_path: Path) -> None:
     folder_id = "0123456789abcdef"
     assert write_marker(str(tmp_path), folder_id)
     assert read_marker(str(tmp_path)) == folder_id
-    assert os.listdir(tmp_path) == [MARKER_NAME]  # noqa: PTH208  the names are meant
+    assert os.listdir(tmp_path) == [MARKER_NAME]
     assert list(walk(str(tmp_path))) == []
     assert write_marker(str(tmp_path), "another")
     assert read_marker(str(tmp_path)) == "another"
@@ -161,9 +161,7 @@ def test_hard_links_are_not_renamed_into_each_other() -> None:
     assert ([stat.path for stat in changes.new], changes.renamed, changes.vanished) == (["/link"], [], [])
 
 
-STATS = st.builds(
-    a_stat, st.sampled_from(["/a", "/b", "/c", "/d", "/e"]), st.integers(0, 4), size=st.integers(0, 1)
-)
+STATS = st.builds(a_stat, st.sampled_from(["/a", "/b", "/c", "/d", "/e"]), st.integers(0, 4), size=st.integers(0, 1))
 LISTINGS = st.lists(STATS, unique_by=lambda stat: stat.path)
 
 

@@ -24,7 +24,7 @@ def put(path: Path, content: bytes = b"x") -> Path:
 def below(root: Path, **rules: object) -> set[str]:
     """Names that a walk yields; along the way, that the rule for events agrees with it."""
     found = {stat.path for stat in walk(str(root), **rules)}  # type: ignore[arg-type]
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]  # noqa: PTH118
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
     named = {path for path in files if is_candidate(path, str(root), **rules)}  # type: ignore[arg-type]
     assert found == {path for path in named if look(path)}
     return {path.removeprefix(f"{root}/") for path in found}
@@ -142,9 +142,7 @@ def test_excluded_folders_are_not_entered(tmp_path: Path, by: str) -> None:
     assert below(tmp_path, exclude=exclude) == {"a.jpg"}
 
 
-@pytest.mark.parametrize(
-    "path", ["/hot", "/hot/", "/hotter/a.jpg", "/hot/../a.jpg", "/hot//a.jpg", "a.jpg", ""]
-)
+@pytest.mark.parametrize("path", ["/hot", "/hot/", "/hotter/a.jpg", "/hot/../a.jpg", "/hot//a.jpg", "a.jpg", ""])
 def test_paths_outside_are_no_candidates(path: str) -> None:
     assert not is_candidate(path, "/hot")
 
@@ -182,9 +180,7 @@ def test_unreadable_folders_are_reported_and_the_rest_is_seen() -> None:
         Path(shared).chmod(0o755)
         put(Path(shared, "open/a.jpg"))
         put(Path(shared, "shut/b.jpg")).parent.chmod(0)
-        done = subprocess.run(
-            [sys.executable, "-c", code, shared], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code, shared], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{shared}/shut Permission denied", f"['{shared}/open/a.jpg']"]
 
 

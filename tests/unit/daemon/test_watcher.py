@@ -195,9 +195,7 @@ def test_rescans_pause_longer_and_longer_and_recover(hot: Path) -> None:
     watching.close()
 
 
-def test_a_path_with_control_characters_is_shown_escaped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_with_control_characters_is_shown_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "\x1b[31m"
     folder.mkdir()
     monkeypatch.setattr(watcher, "_HANGING_SECONDS", -1.0)

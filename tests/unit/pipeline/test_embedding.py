@@ -226,9 +226,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_weights_out_of_reach_name_the_file_and_the_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_out_of_reach_name_the_file_and_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     def offline(*_arguments: Any, **_options: Any) -> None:

@@ -58,9 +58,7 @@ def pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_views_are_pure_functions_of_picture_and_seed() -> None:
     for seed in range(40):
-        first, second = (
-            strong_view(drawn(1), drawn(2), np.random.default_rng(seed), 64, 1.0) for _ in range(2)
-        )
+        first, second = (strong_view(drawn(1), drawn(2), np.random.default_rng(seed), 64, 1.0) for _ in range(2))
         assert np.array_equal(first, second)
 
 
