@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.copies import KINDS
 from bench.gallery import Gallery, build_gallery, load_gallery, preview, read_rgb, save_gallery, unpacked
 
-CANDIDATE_RATE = 2e-4
+CANDIDATE_RATE = 1e-4
 SIMILAR_RATE = 1e-6
 
 Scores = NDArray[np.float32]
@@ -120,7 +120,8 @@ HASHES: dict[str, Describe] = {"phash": describe_phash, "dhash": describe_dhash,
 def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> dict[str, Any]:
     """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers.
 
-    `clear` are the overall figures without the pairs inside the sources named in `bursts`, which repeat scenes.
+    `clear` are the overall figures without the pairs inside the sources named in `bursts`, which repeat scenes; the
+    figures per kind and per source leave these pairs out as well.
     """
     originals, copies = describe(gallery.originals), describe(gallery.copies)
     scores = copies @ originals.T
@@ -131,33 +132,33 @@ def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> d
     for number, kind in enumerate(KINDS):
         rows = gallery.kind == number
         if rows.any():
-            result["kinds"][kind.name] = _plain(measure(scores[rows], gallery.own[rows], gallery.silent))
+            result["kinds"][kind.name] = _plain(measure(scores[rows], gallery.own[rows], unclear))
     for number, source in enumerate(gallery.sources):
         rows = gallery.source[gallery.own] == number
         if rows.any():
-            result["sources"][source] = _plain(measure(scores[rows], gallery.own[rows], gallery.silent))
+            result["sources"][source] = _plain(measure(scores[rows], gallery.own[rows], unclear))
     strangers = originals @ originals.T
     apart, clearly_apart = (strangers[np.triu(~unknown, 1)] for unknown in (gallery.silent, unclear))
     for name, pairs in (("strangers", apart), ("clear_strangers", clearly_apart)):
         marks = (0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
         result[name] = {f"{mark:g}": float(np.quantile(pairs, 1 - mark)) for mark in marks} | {"pairs": len(pairs)}
-    result["thresholds"] = suggested_thresholds(apart, clearly_apart)
+    result["thresholds"] = suggested_thresholds(clearly_apart)
     right = scores[np.arange(len(copies)), gallery.own]
     result["copies"] = {f"{mark:g}": float(np.quantile(right, mark)) for mark in (0.01, 0.05, 0.1, 0.25, 0.5)}
     result["trade"] = trade_off(right, apart)
     return result
 
 
-def suggested_thresholds(apart: Scores, clearly_apart: Scores) -> dict[str, float]:
-    """Return the thresholds by the rule of the model card, rounded up to 0.01.
+def suggested_thresholds(clearly_apart: Scores) -> dict[str, float]:
+    """Return the thresholds by the rule of the model card, from cosines of clearly different pictures.
 
-    Candidate: `CANDIDATE_RATE` of all pairs of different pictures lie above (two partners per picture in a folder of
-    10,000, each of which the second look then confirms or refuses). Similar: `SIMILAR_RATE` of the pairs that are
-    clearly different pictures lie above, for nothing else checks those.
+    Candidate: `CANDIDATE_RATE` of these pairs lie above (one partner per picture in a folder of 10,000, which the
+    second look then confirms or refuses; other pictures of one scene come on top). Similar: `SIMILAR_RATE` of
+    them lie above, for nothing else checks those. Both are rounded up to 0.01.
     """
+    rates = {"candidate": CANDIDATE_RATE, "similar": SIMILAR_RATE}
     return {
-        "candidate": math.ceil(float(np.quantile(apart, 1 - CANDIDATE_RATE)) * 100) / 100,
-        "similar": math.ceil(float(np.quantile(clearly_apart, 1 - SIMILAR_RATE)) * 100) / 100,
+        name: math.ceil(float(np.quantile(clearly_apart, 1 - rate)) * 100) / 100 for name, rate in rates.items()
     }
 
 

@@ -19,6 +19,7 @@ Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 MAX_POINTS = 500
+MIN_SIDE = 32  # pixels: a corner needs its surroundings
 LEVELS = 7
 LEVEL_RATIO = 1.26
 PATCH_PIXELS = 25
@@ -80,7 +81,7 @@ _OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.fl
 def find_points(grey: Grey) -> Points:
     """Find and describe at most 500 corners of a grey preview [h, w] uint8."""
     orb = cv2.ORB.create(MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
-    found = orb.detect(grey, None)
+    found = orb.detect(grey, None) if min(grey.shape) >= MIN_SIDE else ()
     if not found:
         none = np.zeros(0, np.float32)
         return Points(np.zeros((0, 2), np.float32), none, none, np.zeros((0, _MIRRORING.size), np.uint8))
@@ -140,20 +141,17 @@ def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDAr
     right /= np.linalg.norm(right, axis=1, keepdims=True) + 1e-6
     alike = left @ right.T
     nearest = alike.argmax(axis=1)
-    rows = np.flatnonzero(alike.argmax(axis=0)[nearest] == np.arange(len(a)))
-    nearest, alike = nearest[rows], alike[rows]
-    best = alike[np.arange(len(rows)), nearest]
+    best = alike[np.arange(len(a)), nearest]
+    rows = np.flatnonzero(best >= alike.max(axis=0)[nearest])
+    nearest, best, alike = nearest[rows], best[rows], alike[rows]
     # A corner is found again on neighbouring scales: only a rival at another place counts as one.
-    alike[_gaps(b.places)[nearest] < 6] = -1
+    x, y = b.places.T
+    near = (np.abs(x[nearest][:, None] - x) < 6) & (np.abs(y[nearest][:, None] - y) < 6)
+    alike[near] = -1
     ratio = np.sqrt(np.maximum(1 - best, 0) / np.maximum(1 - alike.max(axis=1), 1e-6))
     order = np.argsort(ratio, kind="stable")
     order = order[ratio[order] < max_ratio][:MAX_PAIRS]
     return np.stack([rows[order], nearest[order]], axis=1)
-
-
-def _gaps(places: Float) -> Float:
-    across = np.abs(places[:, 0][:, None] - places[:, 0])
-    return np.asarray(np.maximum(across, np.abs(places[:, 1][:, None] - places[:, 1])))
 
 
 def align(a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float) -> Alignment | None:

@@ -55,38 +55,45 @@ class _Windows:
 
 def mix_colours(
     source: Grey, chroma: NDArray[np.uint8], target: Grey, target_chroma: NDArray[np.uint8], onto: Matrix
-) -> tuple[Grey, bool]:
-    """Add to the source's grey as much of its colour as makes it most like the target's grey.
+) -> tuple[Grey, Grey, bool]:
+    """Add colour to the grey of the more colourful picture, as much as makes it most like the other's grey.
 
-    Saturation, white balance and hue change the grey of a recoloured picture by colour. Chroma is
-    [h // 2, w // 2, 2]; `onto` maps pixels of the source to the target. Also tells whether colours or tones
-    changed as a whole.
+    Saturation, white balance, hue and the way to grey change the grey of a recoloured picture by colour. Chroma is
+    [h // 2, w // 2, 2]; `onto` maps pixels of the source to the target. Returns both greys, and whether colours
+    or tones changed as a whole.
     """
     high, wide = target_chroma.shape[0] // 2, target_chroma.shape[1] // 2
     if min(high, wide, *chroma.shape[:2]) < 4:
-        return source, False
+        return source, target, False
     cell = np.diag([wide / target.shape[1], high / target.shape[0], 1.0]) @ onto
     of_half = np.diag([source.shape[1] / chroma.shape[1], source.shape[0] / chroma.shape[0], 1.0])
     halved = cv2.resize(source, (chroma.shape[1], chroma.shape[0]), interpolation=cv2.INTER_AREA)
     drawn = cv2.warpPerspective(cv2.merge([halved, chroma]), cell @ of_half, (wide, high))
-    reached = drawn[..., 1] > 0  # Cr is 0 for no colour, so black stands for outside
-    wanted = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)[reached].astype(np.float64)
-    if len(wanted) < 64:
-        return source, False
-    seen = drawn[reached].astype(np.float64)
-    colours = cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)[reached]
-    brighter = float(np.median(np.abs(seen[:, 0] - wanted)))
-    turned = float(np.median(np.abs(seen[:, 1:] - colours).max(axis=1)))
-    if brighter < 8 and turned < 5:
-        return source, False
-    design = np.column_stack([seen - [0, 128, 128], np.ones(len(seen))])
+    greys = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)
+    colours = cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)
+    reached = drawn[..., 1] > 0  # no colour has a Cr of 0, so that stands for outside
+    if reached.sum() < 64:
+        return source, target, False
+    ours = drawn[reached].astype(np.float64) - [0, 128, 128]
+    theirs = np.column_stack([greys[reached], colours[reached].astype(np.float64) - 128])
+    off = np.median(np.abs(ours - theirs), axis=0)
+    if off[0] < 8 and off[1:].max() < 5:
+        return source, target, False
+    if np.var(ours[:, 1:], axis=0).sum() >= np.var(theirs[:, 1:], axis=0).sum():
+        return _mixed(source, chroma, ours, theirs[:, 0]), target, True
+    return source, _mixed(target, target_chroma, theirs, ours[:, 0]), True
+
+
+def _mixed(grey: Grey, chroma: NDArray[np.uint8], seen: Matrix, wanted: Matrix) -> Grey:
+    """Add as much Cr and Cb to a grey as explains `wanted` [n] by `seen` [n, 3]; nothing where that helps little."""
+    design = np.column_stack([seen, np.ones(len(seen))])
     mix, error = _fit_mix(design, wanted)
     if error > 0.75 * _fit_mix(design[:, [0, 3]], wanted)[1]:
-        return source, True  # colour explains nothing that a tone curve could not
+        return grey
     gains = (mix[1:3] / max(float(mix[0]), 0.2)).astype(np.float32)
     colour = (chroma.astype(np.float32) - 128) @ gains
-    full = cv2.resize(colour, (source.shape[1], source.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(np.rint(source + full), 0, 255), np.uint8), True
+    full = cv2.resize(colour, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(np.rint(grey + full), 0, 255), np.uint8)
 
 
 def _fit_mix(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:

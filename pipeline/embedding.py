@@ -59,7 +59,7 @@ class EmbeddingSettings:
     weights: str = ""
     sha256: str = ""
     device: Device = "auto"
-    threads: int = 0
+    threads: int = 1  # beside the decoding processes, a second one waits more than it works (docs/performance.md)
     candidate_similarity: float | None = None
     similar_similarity: float | None = None
 

@@ -48,6 +48,7 @@ class Framing:
     same: bool  # each lies within the other
     whole: bool  # one lies within the other, but for flat fill
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
+    tilted: bool  # turned by no quarter
     inset: bool  # the whole source, on other content
     bend_pixels: float  # how far the corners are from where turning, scaling and stretching put them
 
@@ -61,17 +62,16 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     target_within = _lies_within(target.shape, source.shape, back, REACH_PIXELS / scale)
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
-    bend = _bend(place)
+    bend, tilted = _bend(place), abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
     if target_within:
-        return Framing(source_covered, target_covered, source_within, True, False, False, bend)
+        return Framing(source_covered, target_covered, source_within, True, False, tilted, False, bend)
     fill = _is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
         inset = not fill and _has_seam(place)
-        return Framing(source_covered, target_covered, False, not inset, fill, inset, bend)
+        return Framing(source_covered, target_covered, False, not inset, fill, tilted, inset, bend)
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
-    tilted = abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
     whole = tilted and (fill or _is_filled(source, target, back, max_fill_levels))
-    return Framing(source_covered, target_covered, False, whole, whole, False, bend)
+    return Framing(source_covered, target_covered, False, whole, whole, tilted, False, bend)
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:

@@ -27,6 +27,7 @@ MIN_SHIFT_PIXELS = 0.1  # less is how well a refined alignment is known
 MAX_VAIN_SHIFT_PIXELS = 2.5
 MAX_VAIN_RESIDUAL = 1.15  # a shift that explains no more than this is not real
 VAIN_RESIDUAL = 0.003
+FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,17 @@ class VerifySettings:
     min_correlation: Annotated[float, Gt(0), Le(1)] = 0.6  # inside a window, for it to agree
     min_agreement: Annotated[float, Gt(0), Le(1)] = 0.8  # share of textured windows, for a copy
     min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # the same, for an edited picture
-    max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against what the whole explains
+    max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against the whole
     max_odd_windows: Annotated[int, Ge(0)] = 16  # touching windows that differ, for a copy: a spot of 4 pixels
     max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
-    min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared
+    min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared, for a copy
+    min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.95  # the same, for an overlap of few windows
     max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window left unexplained
     max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # what one lacks, up to which a frame moved a little
     min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.95  # `min_detail` for such a frame
-    max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual`, likewise
-    min_trim: Annotated[float, Ge(0), Le(1)] = 0.03  # share that must be gone before it counts as a crop
-    max_bend_pixels: Annotated[float, Gt(0)] = 2.0  # of a corner, beyond turning, scaling and stretching
+    max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual` for any other frame
+    min_trim: Annotated[float, Ge(0), Le(1)] = 0.04  # share that must be gone before it counts as a crop
+    max_bend_pixels: Annotated[float, Gt(0)] = 1.2  # of a corner, beyond turning, scaling and stretching
     max_fill_levels: Annotated[float, Gt(0)] = 6.0  # deviation of a flat border from its grey
 
 
@@ -185,10 +187,10 @@ def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, se
     swapped = scale > 1
     source, target = (b, a) if swapped else (a, b)
     onto = np.asarray(np.linalg.inv(matrix)) if swapped else matrix
-    grey, recoloured = mix_colours(source.grey, source.chroma, target.grey, target.chroma, onto)
-    drawn, inside = warp(grey, target.grey.shape, onto, 1 / scale if swapped else scale)
+    ours, theirs, recoloured = mix_colours(source.grey, source.chroma, target.grey, target.chroma, onto)
+    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
-    seen = compare(drawn, target.grey, inside, texture, correlation, settings.max_outlier)
+    seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier)
     placement = Placement(source.grey, target.grey, onto, swapped, alignment.mirrored, alignment.inliers)
     return placement, seen, recoloured
 
@@ -217,15 +219,16 @@ def _is_proven(seen: Comparison, framing: Framing, settings: VerifySettings) -> 
     the grain tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as
     no crop does.
     """
+    few = 1 - min(max((seen.windows - FEW_WINDOWS) / (MANY_WINDOWS - FEW_WINDOWS), 0.0), 1.0)
+    least = settings.min_detail + few * (settings.min_detail_small - settings.min_detail)
     if framing.same:
-        return seen.detail >= settings.min_detail and seen.residual <= settings.max_residual
+        return seen.detail >= least and seen.residual <= settings.max_residual
     lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
-    trimmed = lacking < settings.min_trim and not framing.filled
+    trimmed = lacking < settings.min_trim and not (framing.tilted and framing.filled)
     if framing.bend_pixels > settings.max_bend_pixels or trimmed:
         return False
-    if lacking < settings.max_moved:
-        return seen.detail >= settings.min_detail_moved and seen.residual <= settings.max_residual_moved
-    return seen.detail >= settings.min_detail and seen.residual <= settings.max_residual / 2
+    least = settings.min_detail_moved if lacking < settings.max_moved else least
+    return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)
 
 
 def _difference(place: Placement, seen: Comparison) -> tuple[float, float, float, float] | None:

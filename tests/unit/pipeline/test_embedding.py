@@ -161,6 +161,14 @@ def test_a_copy_is_nearer_than_a_stranger(embedder: Embedder, pictures: NDArray[
     assert (scores.argmax(axis=1) == np.arange(len(pictures))).mean() > 0.9
 
 
+def test_glaring_pictures_are_told_apart(embedder: Embedder, pictures: NDArray[np.uint8]) -> None:
+    # Before activations were bounded, anything orange enough had a cosine of 0.99 with anything else orange.
+    ramp = np.linspace([60, 0, 0], [255, 190, 20], 256).astype(np.uint8)
+    vectors = embedder.embed(ramp[pictures.mean(axis=3).astype(np.uint8)])
+    strangers = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
+    assert float(strangers.max()) < 0.95
+
+
 @pytest.mark.parametrize("shape", [(0, 64, 64, 3), (1, 64, 63, 3), (64, 64, 3), (1, 3, 64, 64)])
 def test_a_wrong_batch_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="want uint8"):

@@ -1,0 +1,259 @@
+"""The second look: copies are proven, edits are seen where they are, look-alikes are refused."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.verify import SecondLook, VerifySettings, prepare, verify
+from store.records import MatchKind
+
+Pixels = NDArray[np.uint8]
+ROOT = Path(__file__).resolve().parents[3]
+PHOTOS = ROOT.parent / "shared" / "photos"
+needs_photos = pytest.mark.skipif(not PHOTOS.is_dir(), reason="shared/photos is not on this machine")
+SETTINGS = VerifySettings()
+
+
+def scene(seed: int, width: int = 384, height: int = 288) -> Pixels:
+    """Draw a picture with soft ground, many shapes and grain; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(60, 195, (6, 8, 3)).astype(np.float32)
+    canvas = cv2.resize(ground, (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(60):
+        colour = tuple(int(c) for c in rng.integers(0, 160) + rng.integers(0, 96, 3))
+        x, y, size = int(rng.integers(0, width)), int(rng.integers(0, height)), int(rng.integers(4, 40))
+        if rng.random() < 0.5:
+            cv2.circle(canvas, (x, y), size, colour, -1, cv2.LINE_AA)
+        else:
+            cv2.rectangle(canvas, (x, y), (x + size, y + int(rng.integers(4, 40))), colour, -1)
+    grain = cv2.GaussianBlur(rng.normal(0, 25, (height, width)).astype(np.float32), (0, 0), 1.0)
+    return stored(np.clip(canvas + grain[..., None], 0, 255).astype(np.uint8))
+
+
+def stored(pixels: Pixels, quality: int = 85) -> Pixels:
+    """Write and read a picture as JPEG, as the store of previews does."""
+    done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def fitted(pixels: Pixels) -> Pixels:
+    """Bring a picture to the size of a preview."""
+    scale = 384 / max(pixels.shape[:2])
+    return pixels if scale >= 1 else np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=3), np.uint8)
+
+
+def look(a: Pixels, b: Pixels) -> SecondLook:
+    return verify(prepare(a), prepare(b), SETTINGS)
+
+
+def crop(share: float) -> Callable[[Pixels], Pixels]:
+    def cut(pixels: Pixels) -> Pixels:
+        high, wide = (int(side * share**0.5) for side in pixels.shape[:2])
+        part = pixels[10 : 10 + high, 14 : 14 + wide]
+        scale = 384 / max(part.shape[:2])
+        return np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+    return cut
+
+
+def turned(degrees: float) -> Callable[[Pixels], Pixels]:
+    def turn(pixels: Pixels) -> Pixels:
+        high, wide = pixels.shape[:2]
+        matrix = cv2.getRotationMatrix2D((wide / 2, high / 2), degrees, 1)
+        return np.asarray(cv2.warpAffine(pixels, matrix, (wide, high), flags=cv2.INTER_CUBIC), np.uint8)
+
+    return turn
+
+
+def gamma(power: float) -> Callable[[Pixels], Pixels]:
+    return lambda pixels: np.asarray(255 * (pixels / 255.0) ** power, np.uint8)
+
+
+COPIES: dict[str, tuple[Callable[[Pixels], Pixels], str]] = {
+    "same": (lambda p: p, "re-encoded"),
+    "jpeg": (lambda p: stored(p, 20), "re-encoded"),
+    "half": (lambda p: np.asarray(cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=3), np.uint8), "resized"),
+    "darker": (gamma(1.6), "recoloured"),
+    "grey": (lambda p: np.asarray(cv2.cvtColor(cv2.cvtColor(p, 6), 8), np.uint8), "recoloured"),
+    "blurred": (lambda p: np.asarray(cv2.GaussianBlur(p, (0, 0), 1.2), np.uint8), "re-encoded"),
+    "mirrored": (lambda p: np.ascontiguousarray(p[:, ::-1]), "mirrored"),
+    "quarter": (lambda p: np.ascontiguousarray(np.rot90(p)), "turned by 90°"),
+    "crop 90": (crop(0.9), "cropped"),
+    "crop 50": (crop(0.5), "cropped"),
+    "turned": (turned(8), "turned by 8°"),
+    "border": (
+        lambda p: fitted(np.asarray(cv2.copyMakeBorder(p, 30, 30, 30, 30, 0, value=(250, 250, 250)), np.uint8)),
+        "with a border",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", COPIES)
+def test_that_a_copy_is_proven_and_named(edit: str) -> None:
+    apply, said = COPIES[edit]
+    original = scene(1)
+    seen = look(original, stored(apply(original)))
+    assert seen.kind is MatchKind.COPY, seen
+    assert said in seen.change
+    assert seen.difference is None
+    assert seen.explanation.startswith(seen.change)
+    assert 0.95 < seen.overlap <= 1 or "turned by 8" in seen.change
+
+
+def with_text(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.putText(pixels.copy(), "for sale", (200, 60), 0, 0.8, (255, 255, 255), 2, cv2.LINE_AA))
+
+
+def with_sticker(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.circle(pixels.copy(), (250, 60), 18, (20, 220, 250), -1, cv2.LINE_AA))
+
+
+def with_stamp(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.putText(pixels.copy(), "12:45", (230, 70), 0, 0.4, (0, 200, 255), 1, cv2.LINE_AA))
+
+
+@pytest.mark.parametrize("edit", [with_text, with_sticker, with_stamp])
+def test_that_an_addition_is_edited_and_boxed(edit: Callable[[Pixels], Pixels]) -> None:
+    original = scene(2)
+    seen = look(original, stored(edit(original)))
+    assert seen.kind is MatchKind.EDITED, seen
+    assert seen.difference is not None
+    left, top, wide, high = seen.difference
+    assert left - 0.05 <= 250 / 384 <= left + wide + 0.05
+    assert top - 0.05 <= 60 / 288 <= top + high + 0.05
+    assert wide * high < 0.3
+
+
+def test_that_the_box_is_in_the_first_picture_when_the_second_is_mirrored() -> None:
+    original = scene(2)
+    edited = stored(np.ascontiguousarray(with_sticker(original)[:, ::-1]))
+    for a, b, x in ((original, edited, 250 / 384), (edited, original, 1 - 250 / 384)):
+        box = look(a, b).difference
+        assert box is not None
+        assert abs(box[0] + box[2] / 2 - x) < 0.05
+
+
+def test_that_a_picture_set_into_another_is_no_copy() -> None:
+    page = scene(3)
+    page[60:204, 120:312] = cv2.resize(scene(4), (192, 144), interpolation=cv2.INTER_AREA)
+    seen = look(scene(4), stored(page))
+    assert seen.kind is MatchKind.EDITED
+    assert "set into another picture" in seen.change
+
+
+def test_that_a_camera_that_pans_takes_no_copies() -> None:
+    wide_view = scene(5, 700, 300)
+    for shift in (2, 6, 30):
+        seen = look(stored(wide_view[:288, :384].copy()), stored(wide_view[4:292, shift : 384 + shift].copy()))
+        assert seen.kind is MatchKind.EDITED, (shift, seen)
+
+
+def test_that_noise_alone_leaves_a_copy_and_a_moved_thing_does_not() -> None:
+    def exposure(x: int, seed: int) -> Pixels:
+        canvas = scene(6)
+        cv2.rectangle(canvas, (x, 150), (x + 22, 210), (60, 30, 20), -1)
+        noisy = canvas + np.random.default_rng(seed).normal(0, 4, canvas.shape)
+        return stored(np.clip(noisy, 0, 255).astype(np.uint8))
+
+    assert look(exposure(100, 1), exposure(100, 2)).kind is MatchKind.COPY
+    assert look(exposure(100, 1), exposure(106, 2)).kind is MatchKind.EDITED
+    assert look(exposure(100, 1), exposure(180, 2)).kind is MatchKind.EDITED
+
+
+def test_that_screens_sharing_a_frame_are_no_copies() -> None:
+    def screen(seed: int) -> Pixels:
+        page = scene(7)
+        page[40:260, 50:330] = cv2.resize(scene(seed), (280, 220), interpolation=cv2.INTER_AREA)
+        return stored(page)
+
+    assert look(screen(8), screen(9)).kind is not MatchKind.COPY
+
+
+def test_that_skies_with_the_same_gradient_are_not_the_same_picture() -> None:
+    def sky(seed: int, grain: float) -> Pixels:
+        ramp = np.linspace(120, 220, 288, dtype=np.float32)[:, None, None] * np.array([1.0, 0.9, 0.7], np.float32)
+        noise = cv2.GaussianBlur(
+            np.random.default_rng(seed).normal(0, grain, (288, 384, 3)).astype(np.float32), (0, 0), 1.0
+        )
+        return stored(np.clip(ramp + noise, 0, 255).astype(np.uint8), 95)
+
+    assert look(sky(1, 8), sky(2, 8)).kind is not MatchKind.COPY
+    assert look(sky(1, 0), sky(2, 0)).kind is not MatchKind.COPY or np.array_equal(sky(1, 0), sky(2, 0))
+    assert look(sky(1, 8), stored(sky(1, 8), 90)).kind is MatchKind.COPY
+
+
+@given(first=st.integers(100, 10_000), second=st.integers(10_001, 20_000))
+@settings(max_examples=8, deadline=None)
+def test_that_different_pictures_never_match(first: int, second: int) -> None:
+    assert look(scene(first), scene(second)).kind is None
+
+
+@given(seed=st.integers(0, 10_000), edit=st.sampled_from(sorted(COPIES)))
+@settings(max_examples=8, deadline=None)
+def test_that_the_look_is_deterministic_and_knows_no_order(seed: int, edit: str) -> None:
+    a, b = scene(seed), stored(COPIES[edit][0](scene(seed)))
+    there, again, back = look(a, b), look(a, b), look(b, a)
+    assert there == again
+    assert there.kind is back.kind
+
+
+def test_that_the_number_of_threads_changes_nothing() -> None:
+    a, b = scene(11), stored(crop(0.6)(scene(11)))
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        one = look(a, b)
+        cv2.setNumThreads(4)
+        assert look(a, b) == one
+    finally:
+        cv2.setNumThreads(threads)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 384), (384, 2), (7, 9), (20, 300)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_that_tiny_and_flat_pictures_break_nothing(shape: tuple[int, int], level: int) -> None:
+    flat = np.full((*shape, 3), level, np.uint8)
+    for other in (flat, scene(12)):
+        assert look(flat, other).kind is not MatchKind.COPY
+
+
+def test_that_a_flat_picture_proves_nothing() -> None:
+    white = np.full((288, 384, 3), 255, np.uint8)
+    assert look(white, white).kind is None
+
+
+@needs_photos
+def test_that_resized_families_are_copies_and_do_not_mix() -> None:
+    families = json.loads((PHOTOS / "pairs" / "truth.json").read_text(encoding="utf-8"))["caltech-resized"]
+    heads = []
+    for family in families[:6]:
+        first, other = (fitted(np.asarray(cv2.imread(str(PHOTOS / "pairs" / name)))) for name in family[:2])
+        assert look(stored(first), stored(other)).kind is MatchKind.COPY, family
+        heads.append(prepare(stored(first)))
+    for i, a in enumerate(heads):
+        assert all(verify(a, b, SETTINGS).kind is not MatchKind.COPY for b in heads[i + 1 :])
+
+
+@needs_photos
+def test_that_frames_of_a_moving_camera_are_no_copies() -> None:
+    video = cv2.VideoCapture(str(PHOTOS / "video" / "solidWhiteRight.mp4"))
+    frames = [fitted(np.asarray(video.read()[1])) for _ in range(12)]
+    video.release()
+    ready = [prepare(stored(frame)) for frame in frames]
+    assert all(verify(a, b, SETTINGS).kind is not MatchKind.COPY for a, b in pairwise(ready))
+
+
+def test_that_the_room_needs_neither_torch_nor_faiss() -> None:
+    code = "import sys, pipeline.verify; sys.exit(any(name in sys.modules for name in ('torch', 'faiss')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
