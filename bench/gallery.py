@@ -7,8 +7,8 @@ includes what the preview costs.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,8 @@ WORKING_LONG_SIDE_PIXELS = 1024
 # Two originals whose thumbnails agree this well may be the same picture: such pairs are neither right nor wrong.
 ALIKE_THUMB_CORRELATION = 0.9
 THUMB_SIDE_PIXELS = 12
+# A picture whose thumbnail agrees this well with a training picture counts as trained on.
+SEEN_THUMB_CORRELATION = 0.95
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 
 
@@ -116,15 +118,42 @@ def _chosen_paths(folders: Sequence[Path], per_folder: int, rng: np.random.Gener
     return paths, source
 
 
-def alike(pictures: Sequence[Pixels]) -> NDArray[np.bool_]:
-    """Mark pairs of originals `[n, n]` that look alike as a whole, by the correlation of grey thumbnails."""
-    rows = np.empty((len(pictures), THUMB_SIDE_PIXELS**2), np.float32)
-    for row, picture in enumerate(pictures):
+def thumbnails(pictures: Iterable[Pixels]) -> NDArray[np.float32]:
+    """Return grey thumbnails as unit rows without mean, so that their product is a correlation."""
+    rows = []
+    for picture in pictures:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (THUMB_SIDE_PIXELS,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-        rows[row] = (small - small.mean()) / max(float(np.linalg.norm(small - small.mean())), 1e-6)
+        rows.append((small - small.mean()) / max(float(np.linalg.norm(small - small.mean())), 1e-6))
+    return np.stack(rows).astype(np.float32)
+
+
+def alike(pictures: Sequence[Pixels]) -> NDArray[np.bool_]:
+    """Mark pairs of originals `[n, n]` that look alike as a whole, by the correlation of grey thumbnails."""
+    rows = thumbnails(pictures)
     marked: NDArray[np.bool_] = rows @ rows.T > ALIKE_THUMB_CORRELATION
     return marked
+
+
+def without_seen(gallery: Gallery, trained_on: Sequence[Path]) -> Gallery:
+    """Leave out originals, and their copies, that also lie (at any size) in folders a network was trained on."""
+    paths = sorted(path for folder in trained_on for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    seen = thumbnails(image for image in map(read_rgb, paths) if image is not None)
+    closest = (thumbnails(map(unpacked, gallery.originals)) @ seen.T).max(axis=1)
+    keep = np.flatnonzero(closest <= SEEN_THUMB_CORRELATION)
+    place = np.full(len(gallery.originals), -1)
+    place[keep] = np.arange(len(keep))
+    rows = np.flatnonzero(place[gallery.own] >= 0)
+    return replace(
+        gallery,
+        originals=tuple(gallery.originals[index] for index in keep),
+        copies=tuple(gallery.copies[index] for index in rows),
+        own=place[gallery.own[rows]],
+        kind=gallery.kind[rows],
+        grade=gallery.grade[rows],
+        source=gallery.source[keep],
+        silent=gallery.silent[np.ix_(keep, keep)],
+    )
 
 
 def save_gallery(gallery: Gallery, path: Path) -> None:

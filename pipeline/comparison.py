@@ -22,6 +22,7 @@ WINDOW_CELLS = 4  # a window is 16 pixels wide
 MAX_MISPLACEMENT = 0.075  # squared half-pixels: a shift that the alignment cannot be blamed for stands out
 Box = tuple[float, float, float, float]
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,46 +86,59 @@ def mix_colours(
 
 
 def _mixed(grey: Grey, chroma: NDArray[np.uint8], seen: Matrix, wanted: Matrix) -> Grey:
-    """Add as much Cr and Cb to a grey as explains `wanted` [n] by `seen` [n, 3]; nothing where that helps little."""
-    design = np.column_stack([seen, np.ones(len(seen))])
-    mix, error = _fit_mix(design, wanted)
-    if error > 0.75 * _fit_mix(design[:, [0, 3]], wanted)[1]:
+    """Predict `wanted` [n] from `seen` [n, 3] (grey, Cr, Cb) and apply that to a grey, where colour helps much."""
+    fit, error = _fit(_terms(*seen[::2].T), wanted[::2])
+    if error > 0.75 * _fit(_terms(*seen[::2].T)[:, :3], wanted[::2])[1]:
         return grey
-    gains = (mix[1:3] / max(float(mix[0]), 0.2)).astype(np.float32)
-    colour = (chroma.astype(np.float32) - 128) @ gains
-    full = cv2.resize(colour, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(np.rint(grey + full), 0, 255), np.uint8)
+    high, wide = chroma.shape[:2]
+    halved = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_AREA).ravel().astype(np.float32)
+    colours = chroma.reshape(-1, 2).astype(np.float32) - 128
+    terms = _terms(halved, colours[:, 0], colours[:, 1])[:, 3:] @ fit[3:].astype(np.float32)
+    by_colour = cv2.resize(terms.reshape(high, wide), (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    by_grey = (_terms(*np.array([np.arange(256), np.zeros(256), np.zeros(256)])) @ fit).astype(np.float32)
+    return np.asarray(np.clip(np.rint(by_grey[grey] + by_colour), 0, 255), np.uint8)
 
 
-def _fit_mix(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
+def _terms(grey: NDArray[Real], red: NDArray[Real], blue: NDArray[Real]) -> NDArray[Real]:
+    """All products of grey, Cr and Cb up to the second degree, those of grey alone first: [n, 10]."""
+    y, r, b = grey / 128, red / 128, blue / 128
+    return np.stack([np.ones_like(y), y, y * y, r, b, y * r, y * b, r * r, r * b, b * b], axis=1)
+
+
+def _fit(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
     """Fit weights of the columns robustly; return them with the median error."""
     weight = np.ones(len(wanted))
     for _ in range(2):
         weighted = design * weight[:, None]
-        mix = np.linalg.solve(weighted.T @ design + np.eye(design.shape[1]), weighted.T @ wanted)
-        error = np.abs(design @ mix - wanted)
+        fit = np.linalg.solve(weighted.T @ design + 1e-3 * np.eye(design.shape[1]), weighted.T @ wanted)
+        error = np.abs(design @ fit - wanted)
         typical = float(np.median(error))
         weight = 1 / (1 + (error / (1.5 * typical + 1)) ** 2)
-    return np.asarray(mix), typical
+    return np.asarray(fit), typical
 
 
-def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float) -> tuple[Grey, Grey]:
+def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, tilted: bool) -> tuple[Grey, Grey]:
     """Draw the finer picture in the coarser one's frame; the mask is 1 where it really lies.
 
     `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that
-    resampling needs.
+    resampling needs. In a `tilted` picture the frame's own edge may be where fill began before: it does not count.
     """
     size = (shape[1], shape[0])
     if shrink < 0.75:
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1)), np.uint8)
     drawn = cv2.warpPerspective(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpPerspective(np.ones_like(source), onto, size, flags=cv2.INTER_NEAREST)
-    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=int(not tilted))
     return np.asarray(drawn, np.uint8), np.asarray(inside, np.uint8)
 
 
 def compare(
-    source: Grey, target: Grey, inside: Grey, min_texture: float, min_correlation: float, max_outlier: float
+    source: Grey,
+    target: Grey,
+    inside: Grey,
+    min_texture: float,
+    min_correlation: float,
+    max_outlier: float,
 ) -> Comparison:
     """Compare two aligned grey pictures [h, w] uint8 where `inside` is 1.
 

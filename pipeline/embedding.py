@@ -60,8 +60,6 @@ class EmbeddingSettings:
     sha256: str = ""
     device: Device = "auto"
     threads: int = 1  # beside the decoding processes, a second one waits more than it works (docs/performance.md)
-    candidate_similarity: float | None = None
-    similar_similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +78,13 @@ class ModelFacts:
 def model_facts(settings: EmbeddingSettings) -> ModelFacts:
     """Describe the chosen model without loading it; the shipped one without importing torch.
 
-    Raises ModelError for an unknown name, a missing or altered file, or thresholds that make no sense.
+    Raises ModelError for an unknown name, or a missing or altered file.
     """
     if settings.model == COMPACT_NAME:
-        facts = _compact_facts(settings)
-    else:
-        from pipeline.backbones import backbone_facts
+        return _compact_facts(settings)
+    from pipeline.backbones import backbone_facts
 
-        facts = backbone_facts(settings)
-    return _with_thresholds(facts, settings)
+    return backbone_facts(settings)
 
 
 def load_embedder(settings: EmbeddingSettings) -> Embedder:
@@ -268,19 +264,8 @@ def _read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _with_thresholds(facts: ModelFacts, settings: EmbeddingSettings) -> ModelFacts:
-    candidate = facts.candidate_similarity if settings.candidate_similarity is None else settings.candidate_similarity
-    similar = facts.similar_similarity if settings.similar_similarity is None else settings.similar_similarity
-    if not -1.0 <= candidate <= similar <= 1.0:
-        raise ModelError(
-            f"thresholds out of order: candidate_similarity {candidate:g}, similar_similarity {similar:g}",
-            hint="both lie between -1 and 1, and candidate_similarity is the lower one",
-        )
-    return ModelFacts(facts.name, facts.model_id, facts.dimension, facts.input_size, candidate, similar, facts.weights)
-
-
 def _other_model(path: Path) -> ModelError:
     return ModelError(
         f"{path} does not hold weights of {COMPACT_NAME}",
-        hint="give a file written by `dedupd train`, or leave [embedding] weights empty to use the shipped one",
+        hint="give a file written by `python -m pipeline.training`, or leave [embedding] weights empty to use the shipped one",
     )

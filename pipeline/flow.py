@@ -29,6 +29,7 @@ from pipeline.settings import QualitySettings
 from pipeline.verdicts import Judge
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
+from store.errors import ConfigError
 from store.records import (
     CatalogFile,
     Failure,
@@ -368,11 +369,13 @@ def open_knowledge(catalog: Catalog, folder: Path, settings: FlowSettings, model
     facts = (models or Models(catalog, settings.embedding)).serving
     matching = settings.matching
     candidate, similar = matching.candidate_similarity, matching.similar_similarity
-    thresholds = Thresholds(
-        matching.max_phash_bits,
-        matching.max_dhash_bits,
-        facts.candidate_similarity if candidate is None else candidate,
-        facts.similar_similarity if similar is None else similar,
-    )
+    candidate = facts.candidate_similarity if candidate is None else candidate
+    similar = facts.similar_similarity if similar is None else similar
+    if candidate > similar:
+        raise ConfigError(
+            f"[matching] candidate_similarity {candidate:g} lies above similar_similarity {similar:g}",
+            "what is similar must be looked at: candidate_similarity is the lower one",
+        )
+    thresholds = Thresholds(matching.max_phash_bits, matching.max_dhash_bits, candidate, similar)
     model = (facts.model_id, facts.dimension)
     return Knowledge(catalog, folder, model, thresholds, settings.keeper, settings.second_look)

@@ -38,6 +38,11 @@ class Placement:
         sign = -1.0 if self.mirrored else 1.0
         return float(np.degrees(np.arctan2(sign * linear[1, 0], sign * linear[0, 0])))
 
+    @property
+    def tilted(self) -> bool:
+        """Tell whether the turn is none by quarters."""
+        return abs((self.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
+
 
 @dataclass(frozen=True, slots=True)
 class Framing:
@@ -62,7 +67,7 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     target_within = _lies_within(target.shape, source.shape, back, REACH_PIXELS / scale)
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
-    bend, tilted = _bend(place), abs((place.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
+    bend, tilted = _bend(place), place.tilted
     if target_within:
         return Framing(source_covered, target_covered, source_within, True, False, tilted, False, bend)
     fill = _is_filled(target, source, place.onto, max_fill_levels)

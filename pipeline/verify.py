@@ -177,8 +177,9 @@ def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
     if not MIN_SHIFT_PIXELS < moved < MAX_VAIN_SHIFT_PIXELS:
         return refined
     plain = _compared(a, b, alignment.matrix, alignment, settings)
-    in_vain = plain[1].residual < MAX_VAIN_RESIDUAL * refined[1].residual + VAIN_RESIDUAL
-    return plain if in_vain else refined
+    # Where one is blurred (the other then has more detail than it shares), places are known less well.
+    factor = MAX_VAIN_RESIDUAL + min(max(refined[1].detail - 1.1, 0.0), 1.0)
+    return plain if plain[1].residual < factor * refined[1].residual + VAIN_RESIDUAL else refined
 
 
 def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, settings: VerifySettings) -> _Compared:
@@ -188,10 +189,10 @@ def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, se
     source, target = (b, a) if swapped else (a, b)
     onto = np.asarray(np.linalg.inv(matrix)) if swapped else matrix
     ours, theirs, recoloured = mix_colours(source.grey, source.chroma, target.grey, target.chroma, onto)
-    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale)
+    placement = Placement(source.grey, target.grey, onto, swapped, alignment.mirrored, alignment.inliers)
+    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale, placement.tilted)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
     seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier)
-    placement = Placement(source.grey, target.grey, onto, swapped, alignment.mirrored, alignment.inliers)
     return placement, seen, recoloured
 
 

@@ -69,15 +69,6 @@ def test_card_and_weights_belong_together() -> None:
     assert 0 < facts.candidate_similarity < facts.similar_similarity < 1
 
 
-def test_thresholds_of_the_settings_win_over_those_of_the_card() -> None:
-    facts = model_facts(EmbeddingSettings(candidate_similarity=0.11, similar_similarity=0.93))
-    assert (facts.candidate_similarity, facts.similar_similarity) == (0.11, 0.93)
-    with pytest.raises(ModelError, match="out of order"):
-        model_facts(EmbeddingSettings(candidate_similarity=0.9, similar_similarity=0.2))
-    with pytest.raises(ModelError, match="out of order"):
-        model_facts(EmbeddingSettings(similar_similarity=1.5))
-
-
 def test_an_unknown_model_names_the_known_ones() -> None:
     with pytest.raises(ModelError) as caught:
         model_facts(EmbeddingSettings(model="resnet51"))

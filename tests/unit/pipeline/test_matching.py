@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.flow import FlowSettings, open_knowledge
-from pipeline.matching import Recent
+from pipeline.matching import MatchingSettings, Recent
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
+from store.errors import ConfigError
 from store.records import MatchKind
 from tests.laws.synthetic import Content, Looks, Place, World, contents, match_kind, stand_ins
 
@@ -118,3 +119,12 @@ def test_what_was_made_last_is_remembered_and_the_oldest_goes() -> None:
     recent.clear()
     recent(1)
     assert made == [1, 2, 3, 2, 1]
+
+
+def test_thresholds_of_the_settings_win_over_those_of_the_model(world: World, tmp_path: Path) -> None:
+    chosen = FlowSettings(matching=MatchingSettings(candidate_similarity=0.11, similar_similarity=0.93))
+    thresholds = open_knowledge(world.catalog, tmp_path, chosen).matcher.thresholds
+    assert (thresholds.candidate_similarity, thresholds.similar_similarity) == (0.11, 0.93)
+    swapped = FlowSettings(matching=MatchingSettings(candidate_similarity=0.9, similar_similarity=0.2))
+    with pytest.raises(ConfigError, match="lies above"):
+        open_knowledge(world.catalog, tmp_path, swapped)
