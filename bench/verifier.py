@@ -7,7 +7,7 @@ frames of image sequences and clips. Prints a table and writes JSON; `--sheets` 
 picture of every look-alike or frame pair called a copy, because some sets hold true near-duplicates and
 only a person can tell.
 
-    python -m bench.verifier --originals 60 --lookalikes 3000 --frames 600
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m bench.verifier --originals 40 --lookalikes 3000 --frames 120
 """
 
 from __future__ import annotations

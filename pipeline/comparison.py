@@ -69,7 +69,9 @@ def mix_colours(
     cell = np.diag([wide / target.shape[1], high / target.shape[0], 1.0]) @ onto
     of_half = np.diag([source.shape[1] / chroma.shape[1], source.shape[0] / chroma.shape[0], 1.0])
     halved = cv2.resize(source, (chroma.shape[1], chroma.shape[0]), interpolation=cv2.INTER_AREA)
-    drawn = cv2.warpPerspective(cv2.merge([halved, chroma]), cell @ of_half, (wide, high))
+    shrink = min(float(np.sqrt(abs(np.linalg.det((cell @ of_half)[:2, :2])))), 0.9)
+    whole = cv2.GaussianBlur(cv2.merge([halved, chroma]), (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1))
+    drawn = cv2.warpPerspective(whole, cell @ of_half, (wide, high))
     greys = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)
     colours = cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)
     reached = drawn[..., 1] > 0  # no colour has a Cr of 0, so that stands for outside
@@ -133,12 +135,7 @@ def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, tilt
 
 
 def compare(
-    source: Grey,
-    target: Grey,
-    inside: Grey,
-    min_texture: float,
-    min_correlation: float,
-    max_outlier: float,
+    source: Grey, target: Grey, inside: Grey, min_texture: float, min_correlation: float, max_outlier: float
 ) -> Comparison:
     """Compare two aligned grey pictures [h, w] uint8 where `inside` is 1.
 
@@ -146,11 +143,9 @@ def compare(
     """
     cells = (max(target.shape[1] // CELL_PIXELS, 1), max(target.shape[0] // CELL_PIXELS, 1))
     whole = _shrunk(inside.astype(np.float32), cells) > 0.999
-    if whole.sum() < 3 * WINDOW_CELLS**2:
-        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0.0, 1.0)
     kernel = np.ones((WINDOW_CELLS, WINDOW_CELLS), np.uint8)
     valid = cv2.erode(whole.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
-    if not valid.any():
+    if whole.sum() < 3 * WINDOW_CELLS**2 or not valid.any():
         return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0.0, 1.0)
     tone = _tone_curve(_shrunk(source, cells)[whole], _shrunk(target, cells)[whole])
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression

@@ -267,5 +267,5 @@ def _read_card(path: Path) -> dict[str, Any]:
 def _other_model(path: Path) -> ModelError:
     return ModelError(
         f"{path} does not hold weights of {COMPACT_NAME}",
-        hint="give a file written by `python -m pipeline.training`, or leave [embedding] weights empty to use the shipped one",
+        hint="give a file that `python -m pipeline.training` wrote, or leave [embedding] weights empty",
     )

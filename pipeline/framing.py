@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.alignment import Grey, Matrix, project
 
-REACH_PIXELS = 0.3  # of the coarser picture: how far a frame may reach over another and still lie within it
+SAME_REACH_PIXELS = 0.3  # of the coarser picture: how far two frames may reach over each other and be the same
+CUT_REACH_PIXELS = 1.0  # how far a picture may reach over the frame that it was cut from
 MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
 GRID = 48  # points along a side, to measure areas
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
@@ -63,13 +64,15 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
     scale = float(np.sqrt(abs(np.linalg.det(linear_part(place.onto, source.shape)))))
-    source_within = _lies_within(source.shape, target.shape, place.onto, REACH_PIXELS)
-    target_within = _lies_within(target.shape, source.shape, back, REACH_PIXELS / scale)
+    source_reach = _reach(source.shape, target.shape, place.onto)
+    target_reach = _reach(target.shape, source.shape, back) * scale
+    source_within, target_within = source_reach < CUT_REACH_PIXELS, target_reach < CUT_REACH_PIXELS
+    same = max(source_reach, target_reach) < SAME_REACH_PIXELS
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
     bend, tilted = _bend(place), place.tilted
     if target_within:
-        return Framing(source_covered, target_covered, source_within, True, False, tilted, False, bend)
+        return Framing(source_covered, target_covered, same, True, False, tilted, False, bend)
     fill = _is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
         inset = not fill and _has_seam(place)
@@ -114,9 +117,10 @@ def _covered(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> fl
     return float(((x >= -0.5) & (y >= -0.5) & (x <= frame[1] - 0.5) & (y <= frame[0] - 0.5)).mean())
 
 
-def _lies_within(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix, reach: float) -> bool:
+def _reach(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
+    """Measure how far a picture reaches over another's frame, in pixels of that; below 0 it lies within."""
     x, y = project(onto, frame_corners(shape)).T + 0.5
-    return bool(min(x.min(), y.min()) > -reach and x.max() < frame[1] + reach and y.max() < frame[0] + reach)
+    return float(max(-x.min(), -y.min(), x.max() - frame[1], y.max() - frame[0]))
 
 
 def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:

@@ -203,7 +203,7 @@ def _kind(seen: Comparison, framing: Framing, settings: VerifySettings) -> Match
     if not flat and seen.agreement < settings.min_edited_agreement:
         return None
     # Heavy compression and noise make single windows conflict; the more detail is lost, the more windows may.
-    allowed = settings.max_odd_windows + 100 * max(0.0, 0.95 - seen.detail)
+    allowed = settings.max_odd_windows + 250 * max(0.0, 0.95 - seen.detail)
     explained = (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict

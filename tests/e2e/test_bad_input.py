@@ -104,10 +104,6 @@ def test_a_missing_configuration(bench: Bench) -> None:
         ("[quality]\nmax_brightness = 300\n", ("[quality] max_brightness", "300")),
         ("[matching]\nmax_phash_bits = 64\n", ("[matching] max_phash_bits", "64")),
         ("[matching]\ncandidate_similarity = 1.5\n", ("[matching] candidate_similarity", "1.5")),
-        (
-            "[matching]\ncandidate_similarity = 0.9\nsimilar_similarity = 0.2\n",
-            ("[matching] candidate_similarity 0.9", "0.2"),
-        ),
         ("[settle]\nsettle_seconds = 'soon'\n", ("[settle] settle_seconds", "soon")),
         ("[keeper]\ncriteria = ['prettiest']\n", ("[keeper] criteria", "prettiest")),
         ("[[hot_folder]]\naction = 'move'\n", ("path",)),
