@@ -101,5 +101,13 @@ def _verdicts(reader: Reader) -> Iterator[str]:
             if file.lies_at is not None and verdict.kind is VerdictKind.KEEP and not file.returned:
                 yield f"{file.stat.path}: it should stay, but lies at {file.lies_at}"
             away = file.lies_at is not None and verdict.kind not in REJECTS and verdict.keeper is not None
-            if away and not os.path.lexists(verdict.keeper or ""):
+            if away and not _lies_somewhere(reader, file, verdict.keeper or ""):
                 yield f"{file.stat.path}: it lies in quarantine, and its keeper {verdict.keeper} is gone"
+
+
+def _lies_somewhere(reader: Reader, file: CatalogFile, keeper: str) -> bool:
+    """Tell whether an intact place of the keeper is left: at home, or in quarantine as a similar picture."""
+    if os.path.lexists(keeper):
+        return True
+    keepers = reader.catalog.files_of(reader.judge.keepers_of(file.image_id) - {file.image_id})
+    return any(os.path.lexists(other.lies_at or other.stat.path) for files in keepers.values() for other in files)

@@ -166,6 +166,8 @@ def _refuse_unknown(data: Mapping[str, Any], shape: type, section: str, source: 
             hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
             raise ConfigError(f"{source}: unknown key {place}", hint)
         inner = _dataclass_in(hints[key])
+        if inner is HotFolder and not isinstance(value, list):
+            raise ConfigError(f"{source}: [hot_folder] needs double brackets", "write [[hot_folder]], once per folder")
         if inner is None:
             continue
         for part in value if isinstance(value, list) else [value]:

@@ -116,6 +116,10 @@ class Reception:
         unseen = [problem.path for problem in problems]
         changes = scan_changes(stats, files, unseen)
         for old_path, stat in changes.renamed:
+            if not self._session.holds(known[old_path], stat.path):
+                changes.vanished.append(old_path)
+                changes.new.append(stat)
+                continue
             self.changed += self._session.flow.rename_file(known[old_path], stat, folder.id, self._session.clock_ns())
         for stat in (*changes.new, *changes.changed):
             self._settle.feed(stat, now)
@@ -157,7 +161,7 @@ class Reception:
         if file is not None:
             return unchanged(file.stat, stat)
         twin, home = catalog.file_with_body(stat), self._home_of(stat.path)
-        if twin is None or home is None or os.path.lexists(twin.stat.path):
+        if twin is None or home is None or os.path.lexists(twin.stat.path) or not self._session.holds(twin, stat.path):
             return False
         self._gone.pop(twin.stat.path, None)
         self.changed += self._session.flow.rename_file(twin, stat, home.folder.id, self._session.clock_ns())

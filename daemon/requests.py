@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.state import StateFolder
+from daemon.state import StateFolder, is_locked
 from store.errors import BusyError, error_with
 
 _POLL_SECONDS = 0.05
@@ -41,13 +41,13 @@ def ask(state: StateFolder, verb: str, arguments: dict[str, Any], timeout_second
     folder = _folder(state)
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}.request"
-    _write(path, {"verb": verb, "arguments": arguments})
+    _write(path, {"verb": verb, "arguments": arguments, "pid": os.getpid()})
     answer = path.with_suffix(".answer")
     until = time.monotonic() + timeout_seconds
     try:
         while not answer.exists():
-            if time.monotonic() > until:
-                raise BusyError("the service does not answer", "`dedupd status` says what it is doing")
+            if time.monotonic() > until or not is_locked(state):
+                raise BusyError("the service does not answer, or has ended", "`dedupd status` says what it is doing")
             time.sleep(_POLL_SECONDS)
         result: dict[str, Any] = json.loads(answer.read_text("ascii"))
     finally:
@@ -63,14 +63,22 @@ def waiting(state: StateFolder) -> Iterator[Request]:
     folder = _folder(state)
     if not folder.is_dir():
         return
-    for path in sorted(folder.glob("*.request"), key=lambda path: path.name):
+    for path in sorted(folder.glob("*.request"), key=_age_key):
         try:
             content = json.loads(path.read_text("ascii"))
             request = Request(path, str(content["verb"]), dict(content["arguments"]))
+            os.kill(int(content["pid"]), 0)  # who asked and has gone since does not want it any more
         except (OSError, ValueError, TypeError, KeyError):
             path.unlink(missing_ok=True)
             continue
         yield request
+
+
+def _age_key(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except OSError:
+        return 0, path.name
 
 
 def _folder(state: StateFolder) -> Path:

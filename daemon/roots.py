@@ -164,7 +164,8 @@ class Roots:
         if found is None or (found == identity and (marker_id is None or seen.check.marker_id == marker_id)):
             return
         marker = marker_id or uuid.uuid4().hex
-        written = seen.check.marker_id == marker or (not hot.protected and write_marker(hot.path, marker))
+        leaves_mark = not hot.protected and hot.action != "report"  # where nothing is to be touched, nothing is
+        written = seen.check.marker_id == marker or (leaves_mark and write_marker(hot.path, marker))
         root.caretaker.known = (found, marker if written else None)
         self._session.catalog.note_identity(folder.id, marker if written else "", found.device, found.inode)
 

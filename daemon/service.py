@@ -21,12 +21,15 @@ from daemon.reception import Reception
 from daemon.roots import Roots
 from daemon.scheduler import Schedule
 from daemon.session import Session
+from daemon.terminal import plural
+from pipeline.planning import Problem
 from store.errors import DedupdError
 
 _IDLE_SECONDS = 0.5
 _BUSY_SECONDS = 0.1
 _ACT_EVERY_SECONDS = 5.0
 _PAUSE_AFTER_ERROR_SECONDS = 2.0
+_TRY_AGAIN_SECONDS = 60.0  # what was refused: a disk may be back, a writer may be done
 _NOTES_PER_TURN = 2000
 _MOST_NOTES = 10_000  # beyond it, whoever has hints waits; the watcher turns what it must drop into a rescan
 
@@ -45,6 +48,8 @@ class Service:
         self._reload = False
         self._bulletin = Bulletin(session)
         self._last_act = 0.0
+        self._last_full_act = 0.0
+        self._refused: list[Problem] = []  # since everything was last tried
         self._unacted: set[int] = set()
 
     def run(self) -> None:
@@ -188,6 +193,7 @@ class Service:
     def _act(self, *, everything: bool = False) -> None:
         """Carry out verdicts when the workers rest, at the latest every few seconds: a burst settles first."""
         now = time.monotonic()
+        everything = everything or (bool(self._refused) and now - self._last_full_act > _TRY_AGAIN_SECONDS)
         rested = not self._session.ingest.busy or now - self._last_act > _ACT_EVERY_SECONDS
         if not everything and (not self._unacted or not rested):
             return
@@ -196,9 +202,15 @@ class Service:
     def _act_now(self, image_ids: list[int] | None) -> None:
         self._last_act = time.monotonic()
         self._unacted.clear()
-        for problem in self._session.act(self._roots.plans, image_ids):
+        refused = self._session.act(self._roots.plans, image_ids)
+        for problem in refused:
             self._bulletin.note_problem(f"{problem.path}: {problem.message}")
             self._log.warning("action refused", path=problem.path, reason=problem.message)
+        if image_ids is None:
+            self._refused = refused
+            self._last_full_act = self._last_act
+        else:
+            self._refused += refused
 
     def _publish(self) -> None:
         failure = self._session.ingest.last_failure
@@ -206,7 +218,13 @@ class Service:
             self._bulletin.note_problem(f"{failure.path}: {failure.reason}")
             self._session.ingest.last_failure = None
         queued = len(self._reception) + self._session.ingest.busy
-        self._bulletin.publish(None, self._roots.states(), queued, reasons=self._roots.problems())
+        reasons = self._roots.problems()
+        if self._refused:
+            first = self._refused[0]
+            reasons.append(
+                f"{plural(len(self._refused), 'action')} refused, tried again: {first.path}: {first.message}"
+            )
+        self._bulletin.publish(None, self._roots.states(), queued, reasons=reasons)
 
     def _tell_manager(self, status: str) -> None:
         """Let systemd know that work goes on."""

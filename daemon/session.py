@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from daemon.config import Settings
+from daemon.folders import look, unchanged
 from daemon.ingest import Ingest
 from daemon.state import InstanceLock, StateFolder
 from daemon.workers import WorkerPool
@@ -14,6 +15,7 @@ from pipeline.actions import ActionSettings, Outcome, recover
 from pipeline.flow import Flow
 from pipeline.manifest import MANIFEST_NAME
 from pipeline.planning import FolderPlan, Planner, Problem
+from pipeline.syscalls import hash_file
 from store.arrivals import Arrivals
 from store.catalog import Catalog
 from store.ledger import Ledger
@@ -50,7 +52,7 @@ class Session:
             catalog = Catalog(self.state.catalog)
             ledger = Ledger(catalog.database)
             self._opened = _Opened(catalog, ledger, Arrivals(catalog.database), recover(ledger, self.clock_ns()))
-            Planner(catalog, ledger, {}, ActionSettings()).adopt_finished()
+            Planner(catalog, ledger, {}, ActionSettings(), self._forget).adopt_finished()
         except BaseException:
             self._lock.__exit__()
             raise
@@ -113,12 +115,28 @@ class Session:
     ) -> list[Problem]:
         """Carry out what verdicts ask for: for some images, or (None) for all that are unsettled."""
         action_settings = ActionSettings(min_free_bytes=self.settings.actions.min_free_mb << 20)
-        planner = Planner(self.catalog, self.ledger, plans, action_settings)
+        planner = Planner(self.catalog, self.ledger, plans, action_settings, self._forget)
         wanted = planner.unsettled() if image_ids is None else image_ids
         return planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
 
+    def holds(self, file: CatalogFile, path: str) -> bool:
+        """Read a file and tell whether it holds the content of a known one; inodes and times are used again."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return hash_file(descriptor) == self.catalog.image(file.image_id).sha256
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+
+    def _forget(self, file: CatalogFile) -> None:
+        self.flow.forget_files([file], self.clock_ns())
+
     def drop_absent_keepers(self, watched: set[int]) -> list[CatalogFile]:
-        """Let go of keepers in folders that nobody watches now and that are gone, until all keepers are there.
+        """Let go of keepers in folders that nobody watches now and that are gone or changed, until all are there.
 
         `watched` holds the ids of folders that were just walked. Returns every file whose verdict changed.
         """
@@ -144,7 +162,7 @@ class Session:
         paths = {verdict.keeper for _, _, verdict in self.flow.judge.verdicts(image_ids) if verdict.keeper}
         keepers = [file for path in sorted(paths) if (file := self.catalog.file(path)) is not None]
         outside = [file for file in keepers if file.folder_id not in watched]
-        return [file for file in outside if not os.path.lexists(file.stat.path)]
+        return [file for file in outside if (now := look(file.stat.path)) is None or not unchanged(file.stat, now)]
 
     @property
     def _ready(self) -> _Opened:

@@ -23,7 +23,7 @@ class SettleSettings:
 
     settle_seconds: Annotated[float, Ge(0)] = 2.0
     # An empty file is nearly always one whose writer still waits for its first bytes (a slow download).
-    empty_settle_seconds: Annotated[float, Ge(0)] = 300.0
+    empty_settle_seconds: Annotated[float, Ge(0)] = 30.0
     # A file that changes after it settled comes back after 2, 4, 8 … times settle_seconds, at most after
     # this.
     max_backoff_seconds: Annotated[float, Ge(0)] = 300.0

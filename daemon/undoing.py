@@ -19,10 +19,12 @@ def take_back(
     if dry_run:
         planned = [{"id": e.id, "from": e.target, "to": e.source, "error": ""} for e in entries]
         return {"schema": 1, "undone": 0, "failed": 0, "would_undo": len(planned), "actions": planned}
-    outcomes = undo_many(entries, session.ledger, session.clock_ns())
-    for outcome in outcomes:
+    outcomes = []
+    for entry in sorted(entries, key=lambda entry: entry.id, reverse=True):
+        outcome = undo_many([entry], session.ledger, session.clock_ns())[0]
+        outcomes.append(outcome)
         if not outcome.error:
-            _note(session, outcome)
+            _note(session, outcome)  # at once: an older action on the same file may take it further
     return {
         "schema": 1,
         "undone": sum(not outcome.error for outcome in outcomes),
@@ -44,4 +46,6 @@ def _chosen(session: Session, ids: list[int], *, everything: bool, last: bool) -
 def _note(session: Session, outcome: Outcome) -> None:
     file = session.catalog.file_of_entry(outcome.entry_id)
     if file is not None:
-        note_home(session.catalog, file, outcome.path, session.clock_ns())
+        stale = note_home(session.catalog, file, outcome.path, session.clock_ns())
+        if stale is not None:
+            session.flow.forget_files([stale], session.clock_ns())

@@ -14,6 +14,7 @@ import stat as stat_mode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipeline.manifest import MANIFEST_NAME
 from store.records import FileStat
 
 PICTURE_EXTENSIONS = frozenset(
@@ -40,6 +41,7 @@ PICTURE_EXTENSIONS = frozenset(
 # Folders that systems, NAS boxes and sync programs keep for themselves; hidden ones need no entry.
 _SYSTEM_FOLDERS = frozenset(
     {
+        "cleaning_report_files",  # the previews of a report
         *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin"),
         *("system volume information", "lost+found", "network trash folder", "temporary items", "__macosx"),
     }
@@ -84,6 +86,8 @@ def walk(
         try:
             here = _identity(os.fstat(descriptor))
             if here in exclude or folder in exclude or _is_loop(here, above):
+                continue
+            if above is not None and _is_quarantine(descriptor):
                 continue
             with os.scandir(descriptor) as entries:
                 for entry in entries:
@@ -143,6 +147,15 @@ def look(path: str) -> FileStat | None:
     except (OSError, ValueError):  # ValueError: a null byte in the name
         return None
     return FileStat.of(path, found) if stat_mode.S_ISREG(found.st_mode) else None
+
+
+def _is_quarantine(descriptor: int) -> bool:
+    """Say whether a folder is a quarantine of dedupd, an older one too: its manifest lies there."""
+    try:
+        os.stat(MANIFEST_NAME, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from pipeline.manifest import ManifestLine, append_line
 from pipeline.places import Place, make_root, open_folder, open_regular
-from pipeline.placing import Identity, travel
+from pipeline.placing import Identity, refuse_writers, travel
 from pipeline.syscalls import hash_file
 from pipeline.undoing import (
     Outcome,
@@ -146,6 +146,7 @@ def _check_source(action: Action) -> int:
     with open_folder(place) as folder_fd, open_regular(folder_fd, place.name) as fd:
         if Identity.of(fstat(fd)) != judged or hash_file(fd) != action.sha256:
             raise ActionError(f"{printable(source.path)}: it changed after it was judged", _AGAIN)
+        refuse_writers(fd)
         return stat.S_IMODE(fstat(fd).st_mode)
 
 

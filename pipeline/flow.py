@@ -10,7 +10,7 @@ transaction per batch. Everything in memory follows the catalog: whatever goes w
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from pipeline.settings import QualitySettings
 from pipeline.verdicts import Judge
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
-from store.errors import ConfigError
+from store.errors import ConfigError, DedupdError
 from store.records import (
     CatalogFile,
     Failure,
@@ -137,6 +137,8 @@ class Flow:
 
     def forget_unseen(self, before_ns: int) -> int:
         """Delete what is known of images that no file has held since `before_ns`; return how many."""
+        if not self._catalog.has_orphans(before_ns):
+            return 0
         self._knowledge.indexes.load()
         with self._all_or_nothing():
             gone = self._catalog.forget_orphans(before_ns)
@@ -191,6 +193,15 @@ class Flow:
     def judge(self) -> Judge:
         """The one who explains verdicts."""
         return self._judge
+
+    def warm_up(self) -> None:
+        """Load the network ahead of its first use, from any thread; what is wrong with it is told at that use."""
+        with suppress(DedupdError):
+            self._models.load()
+
+    def load_model(self) -> None:
+        """Load the network now. Raises ModelError for weights that are missing or of another model."""
+        self._models.load()
 
     def snapshot(self) -> None:
         """Write the vector index to disk, and change to a bigger kind first where its size asks for one."""

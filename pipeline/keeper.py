@@ -21,7 +21,7 @@ class KeeperSettings:
     """How the best copy is chosen."""
 
     criteria: tuple[CriterionName, ...] = ("sharp_enough", "detail", "pixels", "bytes", "older", "path")
-    sharp_enough: Annotated[float, Ge(0)] = 100.0  # variance of the Laplacian at the working size
+    sharp_enough: Annotated[float, Ge(0)] = 50.0  # of the sharpest region: who passed the gate is sharp enough
     on_late_better: Literal["swap", "first"] = "swap"
 
 
@@ -36,8 +36,12 @@ class Standing:
 
 
 def primary_file(files: Sequence[CatalogFile]) -> CatalogFile:
-    """Choose the file that stands for an image: a protected one first, then the oldest, then the shortest path."""
-    return min(files, key=lambda file: (not file.protected, file.stat.mtime_ns, _path_key(file.stat.path), file.id))
+    """Choose the file that stands for an image: a protected one, one at home, the oldest, the shortest path."""
+
+    def order(file: CatalogFile) -> tuple[object, ...]:
+        return (not file.protected, file.lies_at is not None, file.stat.mtime_ns, _path_key(file.stat.path), file.id)
+
+    return min(files, key=order)
 
 
 def rank(image: ImageState, files: Sequence[CatalogFile], settings: KeeperSettings) -> Rank:
@@ -101,7 +105,7 @@ def _path_key(path: str) -> tuple[int, bytes]:
 
 
 def _sharp_enough(image: ImageState, _: CatalogFile, settings: KeeperSettings) -> bool:
-    return image.observation is not None and image.observation.quality.sharpness >= settings.sharp_enough
+    return image.observation is not None and image.observation.quality.sharpest >= settings.sharp_enough
 
 
 def _detail(image: ImageState, _: CatalogFile, __: KeeperSettings) -> float:
@@ -170,7 +174,7 @@ def _show(name: str, image: ImageState, primary: CatalogFile) -> str:
     if seen is None:
         return "unknown"
     return {
-        "sharp_enough": f"{seen.quality.sharpness:.0f}",
+        "sharp_enough": f"{seen.quality.sharpest:.0f}",
         "detail": f"{seen.quality.detail:.3g} MP",
         "pixels": f"{seen.picture.width}×{seen.picture.height}",
         "metadata": f"{seen.picture.metadata_fields} tags",

@@ -23,6 +23,7 @@ from pipeline.syscalls import (
     copy_metadata,
     drop_cache,
     hash_file,
+    is_being_written,
     rename_exclusive,
     set_times_and_mode,
     sync,
@@ -30,6 +31,7 @@ from pipeline.syscalls import (
 from store.errors import ActionError
 
 TEMPORARY_PREFIX = ".dedupd-"  # watchers ignore such names
+_AGAIN = "it will be looked at again"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 Announce = Callable[[str, int], None]  # takes path and inode, durably, before a name is tried
@@ -90,8 +92,7 @@ def travel(journey: Journey, expected: Identity, announce: Announce) -> Arrival:
         open_folder(journey.destination, create=True) as to_fd,
         open_regular(from_fd, journey.origin.name) as fd,
     ):
-        if Identity.of(os.fstat(fd)) != expected:
-            raise ActionError("the file changed after it was judged", "it will be looked at again")
+        _require(fd, expected, "the file changed after it was judged")
         if not journey.leave:
             lost = set_times_and_mode(fd, journey.mtime_ns, journey.mode)
             expected = Identity.of(os.fstat(fd))
@@ -104,14 +105,32 @@ def travel(journey: Journey, expected: Identity, announce: Announce) -> Arrival:
         return _copy(journey, fd, from_fd, to_fd, expected, announce)
 
 
+def refuse_writers(fd: int) -> None:
+    """Raise ActionError while any process has an open file open for writing, as far as the system tells."""
+    if is_being_written(fd):
+        raise ActionError("it is still being written", _AGAIN)
+
+
+def _require(fd: int, expected: Identity, otherwise: str) -> None:
+    """Raise ActionError unless an open file is the expected one, and is at rest.
+
+    Writers first: one that ends in between has left its mark on the identity.
+    """
+    refuse_writers(fd)
+    if Identity.of(os.fstat(fd)) != expected:
+        raise ActionError(otherwise, _AGAIN)
+
+
 def _rename(journey: Journey, from_fd: int, to_fd: int, expected: Identity, announce: Announce) -> str:
     origin = journey.origin.name
+    changed = "the file changed while it was being moved"
     name = _place(journey, from_fd, origin, to_fd, expected.inode, announce)
     try:
         # The name, or the content, may have become another's after the last look: then that one goes back.
         with open_regular(to_fd, name) as fd:
-            if Identity.of(os.fstat(fd)) != expected or hash_file(fd) != journey.sha256:
-                raise ActionError("the file changed while it was being moved", "it will be looked at again")
+            _require(fd, expected, changed)  # no new writer finds it under its old name any more
+            if hash_file(fd) != journey.sha256:
+                raise ActionError(changed, _AGAIN)
         sync(to_fd)
         sync(from_fd)
     except (OSError, ActionError):
@@ -143,15 +162,20 @@ def _copy(journey: Journey, fd: int, from_fd: int, to_fd: int, expected: Identit
     volume = os.fstatvfs(to_fd)
     if volume.f_bavail * volume.f_frsize - expected.size < journey.min_free_bytes:
         raise ActionError("too little space is left on the quarantine's volume", "free some, then try again")
-    inode, lost = _write_part(journey, fd, to_fd)
-    name = _place(journey, to_fd, _part(journey), to_fd, inode, announce)
+    copy, lost = _write_part(journey, fd, to_fd)
+    name = _place(journey, to_fd, _part(journey), to_fd, copy.inode, announce)
     sync(to_fd)
     if not journey.leave:
-        discard(from_fd, journey.origin.name, expected, journey.tag)
+        try:
+            discard(from_fd, journey.origin.name, expected, journey.tag)
+        except ActionError:
+            if _has_inode(from_fd, journey.origin.name, expected.inode):  # it stands, perhaps grown: the copy is old
+                discard(to_fd, name, copy, journey.tag)
+            raise
     return Arrival(journey.destination.sibling(name), ", ".join(lost))
 
 
-def _write_part(journey: Journey, fd: int, to_fd: int) -> tuple[int, list[str]]:
+def _write_part(journey: Journey, fd: int, to_fd: int) -> tuple[Identity, list[str]]:
     with suppress(FileNotFoundError):
         os.unlink(_part(journey), dir_fd=to_fd)  # of an interrupted run with this tag; the origin stands
     part_fd = os.open(_part(journey), _NEW_FILE, 0o600, dir_fd=to_fd)
@@ -161,8 +185,8 @@ def _write_part(journey: Journey, fd: int, to_fd: int) -> tuple[int, list[str]]:
         sync(part_fd)
         drop_cache(part_fd)
         if hash_file(part_fd) != journey.sha256:
-            raise ActionError("the copy differs from the file as it was judged", "it will be looked at again")
-        return os.fstat(part_fd).st_ino, lost
+            raise ActionError("the copy differs from the file as it was judged", _AGAIN)
+        return Identity.of(os.fstat(part_fd)), lost
     finally:
         os.close(part_fd)
 
@@ -171,13 +195,16 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
     """Unlink one expected file and no other: the only place where dedupd removes a file.
 
     It is set aside under a private name first and looked at there, so nothing can take its place in between.
-    Raises ActionError when it is not the one expected; it is put back then.
+    Raises ActionError when it is not the one expected, or has a writer; it is put back then.
     """
     aside = _aside(tag)
     rename_exclusive(folder_fd, name, folder_fd, aside)
-    if Identity.of(os.stat(aside, dir_fd=folder_fd, follow_symlinks=False)) != expected:
+    try:
+        with open_regular(folder_fd, aside) as fd:
+            _require(fd, expected, "the file was replaced or changed meanwhile")
+    except (OSError, ActionError):
         _rename_to_free_name(folder_fd, aside, folder_fd, name, tag)
-        raise ActionError("the file was replaced or changed meanwhile", "it will be looked at again")
+        raise
     os.unlink(aside, dir_fd=folder_fd)
     sync(folder_fd)
 
@@ -199,6 +226,12 @@ def _are_one_file(folder_fd: int, name: str, other: str) -> bool:
     with suppress(FileNotFoundError):
         one, two = (os.stat(item, dir_fd=folder_fd, follow_symlinks=False) for item in (name, other))
         return os.path.samestat(one, two)
+    return False
+
+
+def _has_inode(folder_fd: int, name: str, inode: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_ino == inode
     return False
 
 

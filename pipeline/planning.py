@@ -48,17 +48,20 @@ class Planner:
         ledger: Ledger,
         plans: Mapping[int, FolderPlan],
         settings: ActionSettings,
+        forget: Callable[[CatalogFile], object],
     ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._plans = plans
         self._settings = settings
+        self._forget = forget  # of a file whose place was found empty, and taken by one that came home
 
     def unsettled(self) -> list[int]:
         """List the images that have a file whose place and verdict disagree."""
-        leaving = [f for f in self._catalog.files_with(_LEAVING) if f.lies_at is None]
-        coming = [f for f in self._catalog.files_away() if f.verdict is VerdictKind.KEEP]
-        return sorted({file.image_id for file in (*leaving, *coming)})
+        acting = {folder_id for folder_id, plan in self._plans.items() if plan.verb is not None}
+        at_home = [f for f in self._catalog.files_with(_LEAVING) if f.lies_at is None and f.folder_id in acting]
+        misplaced = self._catalog.files_misplaced()
+        return sorted({file.image_id for file in (*at_home, *misplaced)})
 
     def carry_out(
         self,
@@ -72,9 +75,10 @@ class Planner:
         homecoming = {file.id: entry for file, _, verdict in files if (entry := self._to_take_back(file, verdict))}
         batch = self._ledger.next_batch()
         steps = [(f, partial(self._bring_home, f, homecoming[f.id])) for f, _, _ in files if f.id in homecoming]
-        for file, image, verdict in files:
+        # Similar pictures last: one of them may be the keeper that the check before a duplicate's move wants at home.
+        for file, image, verdict in sorted(files, key=lambda item: item[2].kind is VerdictKind.SIMILAR):
             if self._leaves(file, verdict) and (file.entry_id is None or file.id in homecoming):
-                steps.append((file, partial(self._send_away, file.id, image, verdict, batch)))
+                steps.append((file, partial(self._send_away, file.id, image, verdict, batch, judge)))
         problems = []
         for done, (file, step) in enumerate(steps, 1):
             try:
@@ -97,8 +101,7 @@ class Planner:
             entry = self._ledger.entry(file.entry_id)
             # dedupd itself takes back only what is to be kept; anything else a person wanted back.
             by_person = None if file.verdict is VerdictKind.KEEP else entry.undone_ns
-            if entry.restored is None or os.path.lexists(entry.restored):
-                note_home(self._catalog, file, entry.restored, by_person)
+            self._note_home(file, entry.restored, by_person)
 
     def _leaves(self, file: CatalogFile, verdict: Verdict) -> bool:
         plan = self._plans.get(file.folder_id)
@@ -122,7 +125,9 @@ class Planner:
         elsewhere = entry.quarantine_root != plan.quarantine_root
         return plan.verb is Verb.MOVE or elsewhere or not os.path.lexists(entry.target)
 
-    def _send_away(self, file_id: int, image: ImageState, verdict: Verdict, batch: int, now_ns: int) -> None:
+    def _send_away(
+        self, file_id: int, image: ImageState, verdict: Verdict, batch: int, judge: Judge, now_ns: int
+    ) -> None:
         file = self._catalog.file_by_id(file_id)  # again: it may just have come home
         if file is None or file.entry_id is not None:
             return
@@ -138,17 +143,21 @@ class Planner:
             target=quarantine_target(plan.quarantine_root, folder, relative),
             verdict=verdict.kind,
             reason=verdict.reason,
-            keeper=self._keeper_check(verdict),
+            keeper=self._keeper_check(image, verdict, judge),
             folder_root=plan.root,
             quarantine_root=plan.quarantine_root,
         )
         self._note_away(file, apply(action, self._ledger, now_ns, batch=batch, settings=self._settings))
 
-    def _keeper_check(self, verdict: Verdict) -> KeeperCheck | None:
+    def _keeper_check(self, image: ImageState, verdict: Verdict, judge: Judge) -> KeeperCheck | None:
+        """Describe the keeper for the last look before its extra leaves: the image that was matched, at home.
+
+        The path alone would not do: while the keeper is away, another picture may have taken its name.
+        """
         if verdict.keeper is None:
             return None
         keeper = self._catalog.file(verdict.keeper)
-        if keeper is None:
+        if keeper is None or keeper.image_id not in judge.keepers_of(image.id):
             raise DedupdError("its keeper is not at home", "it will be looked at again")
         return KeeperCheck(keeper.stat, self._catalog.image(keeper.image_id).sha256)
 
@@ -156,13 +165,27 @@ class Planner:
         self._catalog.set_away(file.id, entry.target if entry.verb is Verb.MOVE else None, entry.id)
 
     def _bring_home(self, file: CatalogFile, entry: LedgerEntry, now_ns: int) -> None:
-        note_home(self._catalog, file, undo(entry, self._ledger, now_ns), None)
+        self._note_home(file, undo(entry, self._ledger, now_ns), None)
+
+    def _note_home(self, file: CatalogFile, home: str | None, returned_ns: int | None) -> None:
+        stale = note_home(self._catalog, file, home, returned_ns)
+        if stale is not None:
+            self._forget(stale)
 
 
-def note_home(catalog: Catalog, file: CatalogFile, home: str | None, returned_ns: int | None) -> None:
+def note_home(catalog: Catalog, file: CatalogFile, home: str | None, returned_ns: int | None) -> CatalogFile | None:
     """Note where a file lies after an undo (None: only a copy was removed).
 
-    `returned_ns` is the time when a person wanted it back; such a file is left alone from then on.
+    `returned_ns` is the time when a person wanted it back; such a file is left alone from then on. A file that the
+    catalog believed to lie at that place is gone: it is set aside under the quarantine's name and returned, for the
+    caller to let go of.
     """
+    if home is not None and not os.path.lexists(home):
+        return None  # it went on from there: an older action of the same file was undone too
     stat = file.stat if home is None else FileStat.of(home, os.lstat(home))
-    catalog.set_home(file.id, stat, returned_ns)
+    with catalog.transaction():
+        stale = catalog.file(stat.path)
+        if stale is not None and stale.id != file.id:
+            catalog.displace(stale.id)
+        catalog.set_home(file.id, stat, returned_ns)
+    return None if stale is None or stale.id == file.id else catalog.file_by_id(stale.id)

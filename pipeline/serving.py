@@ -7,6 +7,7 @@ rest is embedded again from previews in the background, and the old index keeps 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Models:
         if self.serving.model_id == self.wanted.model_id:
             self.serving = self.wanted  # thresholds may have moved since
         self._embedders: dict[str, Embedder | None] = {}
+        self._loading = Lock()
 
     @property
     def migrating(self) -> bool:
@@ -63,11 +65,15 @@ class Models:
 
     def embed_wanted(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embed model inputs (uint8 [s, s, 3] each) with the wanted model: float32 [n, d]."""
-        if self.wanted.model_id not in self._embedders:
-            self._embedders[self.wanted.model_id] = load_embedder(self._settings)
-        embedder = self._embedders[self.wanted.model_id]
-        assert embedder is not None
-        return embedder.embed(np.stack(squares))
+        return self.load().embed(np.stack(squares))
+
+    def load(self) -> Embedder:
+        """Load the wanted model, or wait until another thread has: importing torch takes seconds."""
+        with self._loading:
+            embedder = self._embedders.get(self.wanted.model_id)
+            if embedder is None:
+                embedder = self._embedders[self.wanted.model_id] = load_embedder(self._settings)
+            return embedder
 
     def embed_serving(self, previews: Sequence[bytes]) -> NDArray[np.float32] | None:
         """Embed previews with a serving model that is on its way out; None where its weights are gone.

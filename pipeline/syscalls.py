@@ -7,6 +7,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import signal
 import sys
 from contextlib import suppress
 from functools import cache
@@ -73,13 +74,37 @@ def sync(fd: int) -> None:
     os.fsync(fd)
 
 
-def hash_file(fd: int) -> bytes:
-    """Return the SHA-256 of an open file's content, from its start."""
+def hash_file(fd: int, limit_bytes: int = sys.maxsize) -> bytes:
+    """Return the SHA-256 of an open file's content, or of its first `limit_bytes`, from its start."""
     digest, offset = hashlib.sha256(), 0
-    while chunk := os.pread(fd, _CHUNK_BYTES, offset):
+    while chunk := os.pread(fd, min(_CHUNK_BYTES, limit_bytes - offset), offset):
         digest.update(chunk)
         offset += len(chunk)
     return digest.digest()
+
+
+def is_being_written(fd: int) -> bool:
+    """Tell whether any process has a regular file, open here for reading, open for writing; False if unknown.
+
+    Size and mtime say nothing while a writer pauses; if its file is copied and unlinked then, all that it writes
+    later is lost. Linux grants a read lease exactly when there is no writer (mapped memory counts as one) and says
+    EAGAIN else. The lease goes back at once. A writer that comes in between breaks it: the signal for that is
+    one that is ignored by default, set beforehand, for SIGIO would kill the process.
+
+    Any other answer, as EACCES (not the owner) or EINVAL (a file system without leases), tells nothing, and
+    neither does macOS.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
 
 
 def drop_cache(fd: int) -> None:

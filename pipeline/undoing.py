@@ -1,18 +1,21 @@
 """The way back: undo on request, recovery after a crash, and restoring from the manifest without a ledger."""
 
 import errno
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pipeline.manifest import UNDONE, ManifestLine, append_line, read_lines
-from pipeline.places import Place, exists, open_folder, prune
+from pipeline.places import Place, exists, if_there, open_folder, open_regular, prune
 from pipeline.placing import Identity, Journey, Whereabouts, discard, find, return_aside, settle, travel
+from pipeline.syscalls import hash_file
 from store.errors import ActionError
 from store.ledger import EntryState, Ledger, LedgerEntry, Verb
 from store.text import printable
 
 _INTERRUPTED = "interrupted and rolled back"
+_GREW = "it had grown in quarantine; brought home as it is"
 _LOST = "look for it in your own backups"
 _REASONS = {
     errno.ENOENT: "it is gone",
@@ -39,31 +42,43 @@ class Outcome:
 def undo(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str | None:
     """Bring a moved file home, or remove a copy, and return where the file lies now (None: its copy is gone).
 
-    A taken name gives "name (restored).ext". Undoing twice changes nothing. Raises ActionError when there is
-    nothing to undo, or the file in quarantine was altered or taken; everything stays as it is then.
+    A taken name gives "name (restored).ext". Undoing twice changes nothing. A moved file that has only grown, for
+    its writer went on, comes home as it is. Raises ActionError when there is nothing to undo, or the file in
+    quarantine was otherwise altered, is being written or was taken; everything stays as it is then.
     """
+    return _undo(entry, ledger, now_ns).path
+
+
+def _undo(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> Outcome:
     entry = ledger.entry(entry.id)
+    path, remark = None, ""
     try:
         if entry.state is EntryState.UNDOING:
             entry = conclude(entry, ledger, now_ns, None)
         if entry.state is EntryState.UNDONE:
-            return entry.restored
-        if entry.state is not EntryState.DONE:
+            path = entry.restored
+        elif entry.state is not EntryState.DONE:
             raise ActionError(f"action {entry.id} is {entry.state}: there is nothing to undo")
-        if entry.verb is Verb.COPY:
+        elif entry.verb is Verb.COPY:
             _remove_copy(entry, ledger, now_ns)
-            return None
-        return _bring_back(entry, ledger, now_ns)
+        else:
+            way = _way_back(entry)
+            remark = "" if way.sha256 == entry.sha256 else _GREW
+            path = _bring_back(entry, way, ledger, now_ns)
     except OSError as error:
         raise refusal(entry.target, error) from error
+    return Outcome(entry.id, entry.source, path, remark)
 
 
 def undo_many(entries: Iterable[LedgerEntry], ledger: Ledger, now_ns: int) -> list[Outcome]:
-    """Undo entries, newest first, and report on each; one that cannot be undone stops no other."""
+    """Undo entries, newest first, and report on each; one that cannot be undone stops no other.
+
+    Where a file had grown, its outcome has the path at home and an error that says so.
+    """
     outcomes = []
     for entry in sorted(entries, key=lambda entry: entry.id, reverse=True):
         try:
-            outcomes.append(Outcome(entry.id, entry.source, undo(entry, ledger, now_ns), ""))
+            outcomes.append(_undo(entry, ledger, now_ns))
         except ActionError as error:
             outcomes.append(Outcome(entry.id, entry.source, entry.target, error.message))
     return outcomes
@@ -131,7 +146,8 @@ def conclude(entry: LedgerEntry, ledger: Ledger, now_ns: int, refused: str | Non
         return ledger.finish(entry.id, now_ns)
     prune(Place(entry.quarantine_root, entry.target))
     if whereabouts is Whereabouts.NOWHERE:
-        return ledger.fail(entry.id, "the file vanished or changed before it was moved", now_ns)
+        reason = refused or "the file vanished or changed before it was moved"
+        return ledger.fail(entry.id, reason, now_ns)
     if refused is not None:
         return ledger.fail(entry.id, refused, now_ns)
     return ledger.abandon(entry.id, _INTERRUPTED, now_ns)
@@ -161,7 +177,7 @@ def _tag(action: LedgerEntry | ManifestLine) -> str:
 
 
 def _way_back(entry: LedgerEntry) -> Journey:
-    return Journey(
+    way = Journey(
         origin=Place(entry.quarantine_root, entry.target),
         destination=Place(entry.folder_root, entry.restored or entry.source),
         sha256=entry.sha256,
@@ -170,6 +186,17 @@ def _way_back(entry: LedgerEntry) -> Journey:
         tag=_tag(entry),
         word="restored",
     )
+    return _as_grown(way.origin, entry, way) or _as_grown(way.destination, entry, way) or way
+
+
+def _as_grown(place: Place, entry: LedgerEntry, way: Journey) -> Journey | None:
+    """Return the way of the file as it is now, if the very one that was placed only had more written to its end."""
+    with if_there(), open_folder(place) as folder_fd, open_regular(folder_fd, place.name) as fd:
+        status = os.fstat(fd)
+        ours = (status.st_dev, status.st_ino) == (os.fstat(folder_fd).st_dev, entry.inode)
+        if ours and status.st_size > entry.size and hash_file(fd, entry.size) == entry.sha256:
+            return replace(way, sha256=hash_file(fd), mtime_ns=status.st_mtime_ns)
+    return None
 
 
 def _conclude_undo(entry: LedgerEntry, ledger: Ledger, now_ns: int, reason: str) -> LedgerEntry:
@@ -188,11 +215,10 @@ def _conclude_undo(entry: LedgerEntry, ledger: Ledger, now_ns: int, reason: str)
     return ledger.cancel_undo(entry.id, reason)
 
 
-def _bring_back(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str:
-    way = _way_back(entry)
-    found = _quarantined(way.origin, entry.sha256)
+def _bring_back(entry: LedgerEntry, way: Journey, ledger: Ledger, now_ns: int) -> str:
+    found = _quarantined(way.origin, way.sha256)
     if found is None:
-        if find(way.destination, entry.sha256) is None:
+        if find(way.destination, way.sha256) is None:
             raise ActionError(f"{printable(entry.target)}: it is no longer in quarantine", _LOST)
         _undone(entry, ledger, entry.source, now_ns)  # someone brought it home by hand
         return entry.source

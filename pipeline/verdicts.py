@@ -37,6 +37,11 @@ class Judge:
                 for file in files:
                     yield file, images[image_id], self._verdict(file, files, images[image_id], counts)
 
+    def keepers_of(self, image_id: int) -> set[int]:
+        """Return the images that the image may stand behind: its keepers at both levels, itself among them."""
+        keepers = {self._knowledge.standings[level].keeper_of(image_id) for level in Level}
+        return {keeper_id for keeper_id in keepers if keeper_id is not None}
+
     def _count_extras(self, image_ids: Sequence[int]) -> dict[Level, dict[int, int]]:
         """Count extras: for a few images one by one, for many at once."""
         if len(image_ids) > _CHUNK:
@@ -61,7 +66,7 @@ class Judge:
         if keeper_id != image.id:
             return self._extra(path, image, files, keeper_id, VerdictKind.DUPLICATE)
         primary = primary_file(files)
-        same_place = (file.stat.device, file.stat.inode) == (primary.stat.device, primary.stat.inode)
+        same_place = _same_place(file, primary)
         if file.id != primary.id and not same_place:
             return Verdict(path, VerdictKind.DUPLICATE, _exact_reason(primary, file), primary.stat.path, _SAME_BYTES)
         similar_to = self._knowledge.standings[Level.SIMILAR].keeper_of(image.id)
@@ -69,7 +74,7 @@ class Judge:
             return self._extra(path, image, files, similar_to, VerdictKind.SIMILAR)
         if file.id != primary.id:
             return Verdict(path, VerdictKind.KEEP, "another name of the same file", None, None)
-        copies = len({(other.stat.device, other.stat.inode) for other in files}) - 1
+        copies = sum(not _same_place(other, primary) for other in files)
         return Verdict(path, VerdictKind.KEEP, _why_kept(image.id, counts, copies), None, None)
 
     def _extra(
@@ -92,6 +97,14 @@ def _why_kept(image_id: int, counts: dict[Level, dict[int, int]], copies: int) -
     words = [f"{duplicates} duplicate{'s' if duplicates > 1 else ''}"] if duplicates else []
     words += [f"{similar} similar"] if similar else []
     return f"the best of its group ({' and '.join(words)})" if words else "nothing else matches it"
+
+
+def _same_place(a: CatalogFile, b: CatalogFile) -> bool:
+    """Tell whether two names are one file on disk; what lies in quarantine has another inode by now, or none."""
+    if a.id == b.id:
+        return True
+    at_home = a.lies_at is None and b.lies_at is None
+    return at_home and (a.stat.device, a.stat.inode) == (b.stat.device, b.stat.inode)
 
 
 def _exact_reason(primary: CatalogFile, other: CatalogFile) -> str:

@@ -149,6 +149,10 @@ class Catalog:
             )
             self._execute(sql, (now_ns, image_id))
 
+    def has_orphans(self, before_ns: int) -> bool:
+        """Tell whether some image has had no file since `before_ns`."""
+        return self._execute("SELECT 1 FROM images WHERE orphaned_ns < ? LIMIT 1", (before_ns,)).fetchone() is not None
+
     def forget_orphans(self, before_ns: int) -> list[tuple[int, bytes]]:
         """Delete what is known of images without a file since `before_ns`; return their (id, SHA-256)."""
         sql = "DELETE FROM images WHERE orphaned_ns < ? RETURNING id, sha256"
@@ -233,10 +237,16 @@ class Catalog:
         return None if before is None or before[0] == image_id else int(before[0])
 
     def adopt_files(self, folder: Folder) -> None:
-        """Give a folder the files below its path that were found through another folder, a parent or a part of it."""
+        """Give a folder the files below its path that were found through another one, a parent or a part of it.
+
+        What a protected folder holds stays protected: only another protected folder may take it.
+        """
         root = os.fsencode(folder.path.rstrip("/")) + b"/"
-        sql = "UPDATE files SET folder_id = ? WHERE path >= ? AND path < ? AND folder_id <> ? AND lies_at IS NULL"
-        self._execute(sql, (folder.id, root, root[:-1] + b"0", folder.id))  # "0" follows "/"
+        sql = (
+            "UPDATE files SET folder_id = ? WHERE path >= ? AND path < ? AND folder_id <> ? AND lies_at IS NULL "
+            "AND (? OR folder_id NOT IN (SELECT id FROM folders WHERE protected))"
+        )
+        self._execute(sql, (folder.id, root, root[:-1] + b"0", folder.id, folder.protected))  # "0" follows "/"
 
     def relocate(self, file_id: int, folder_id: int, stat: FileStat) -> None:
         """Note that a file at home has another name; all else about it stays. The name must be free."""
@@ -279,6 +289,15 @@ class Catalog:
             "WHERE l.state = 'done' AND f.id IS NULL ORDER BY l.id"
         )
         return [row[0] for row in self._execute(sql)]
+
+    def files_misplaced(self) -> list[CatalogFile]:
+        """List the files that dedupd moved or copied for another verdict than they have now."""
+        sql = f"SELECT {FILE_ROW} JOIN ledger l ON l.id = f.entry_id WHERE l.verdict <> f.verdict"
+        return [file_of(row) for row in self._execute(sql)]
+
+    def displace(self, file_id: int) -> None:
+        """Take a file that is gone from its path, so that another may have it, until it is let go of."""
+        self._execute("UPDATE files SET lies_at = path WHERE id = ?", (file_id,))
 
     def files_of_undone_entries(self) -> list[CatalogFile]:
         """List the files that still point at a ledger entry that was undone: a crash came between."""

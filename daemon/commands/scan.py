@@ -4,9 +4,10 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,22 +79,24 @@ class Scan:
     problems: list[str] = field(default_factory=list)
     seen: int = 0
     first_batch: int = 0
+    nested: frozenset[str] = frozenset()  # protected folders inside the scanned ones
 
     def run(self) -> None:
         """Look, measure, judge, and act."""
         session = self.session
         self.problems += [f"{o.source}: {o.error}" for o in session.recovered if o.error]
         self.first_batch = self._begin()
-        self.folders = [session.catalog.put_folder(root, protected=self._protected(root)) for root in self.roots]
-        for folder in self.folders:
-            session.catalog.adopt_files(folder)
+        self.folders = self._put_folders()
         if session.flow.needs_rejudging:
             with progress("judging again with changed settings", quiet=self.quiet) as advance:
                 session.flow.rejudge(session.clock_ns(), advance)
+        if session.settings.embedding.weights:
+            session.flow.load_model()  # somebody chose them: tell at once whether they serve
         with progress("looking", quiet=self.quiet) as advance:
             jobs = [job for folder in self.folders for job in self._changes(folder, advance)]
         if jobs:
             session.arrivals.add(((path, folder_id) for folder_id, path in jobs), session.clock_ns())
+            Thread(target=session.flow.warm_up, daemon=True).start()  # torch takes seconds; workers decode meanwhile
             with progress("judging", quiet=self.quiet) as advance:
                 done = 0
                 for step in session.ingest.run(jobs):
@@ -102,6 +105,8 @@ class Scan:
         session.forget_emptied()
         session.drop_absent_keepers({folder.id for folder in self.folders})
         self._act()
+        days = session.settings.upkeep.forget_after_days
+        session.flow.forget_unseen(session.clock_ns() - int(days * 24 * 3600 * 1e9))
         if jobs:
             session.flow.snapshot()
 
@@ -121,8 +126,9 @@ class Scan:
         self._publish(str(report))
         summary = results.summary()
         rate = self.seen / seconds if seconds > 0 else 0.0
+        problems = len(self.problems) + len(results.unread)
         answer = {"schema": 1, **summary, "seconds": round(seconds, 3), "images_per_second": round(rate, 2),
-                  "report": str(report), "log": str(log), "problems": len(self.problems)}  # fmt: skip
+                  "report": str(report), "log": str(log), "problems": problems}  # fmt: skip
         if not self.quiet:
             _tell(results, report, self.action, f"{seconds:.1f} s ({rate:.0f} files/s)")
         for problem in self.problems[:10]:
@@ -150,13 +156,19 @@ class Scan:
         catalog, flow = self.session.catalog, self.session.flow
         known = {file.stat.path: file for file in catalog.files_in(folder.id) if file.lies_at is None}
         unseen: list[str] = []
-        walked = walk(folder.path, exclude=self._excluded(), on_problem=lambda p: self._note(p.path, p.reason, unseen))
+        walked = walk(
+            folder.path, exclude=self._excluded(folder.path), on_problem=lambda p: self._note(p.path, p.reason, unseen)
+        )
         stats = {path: file.stat for path, file in known.items()}
         changes = scan_changes(stats, _counted(walked, advance), unseen)
         self.seen += len(known) - len(changes.vanished) + len(changes.new)
         self._refuse_unmounted(folder, known, changes)
         now_ns = self.session.clock_ns()
         for old_path, stat in changes.renamed:
+            if not self.session.holds(known[old_path], stat.path):
+                changes.vanished.append(old_path)
+                changes.new.append(stat)
+                continue
             flow.rename_file(known[old_path], stat, folder.id, now_ns)
         if changes.vanished:
             flow.forget_files([known[path] for path in changes.vanished], now_ns)
@@ -213,13 +225,24 @@ class Scan:
         unseen.append(path)
         self.problems.append(f"{path}: {reason}")
 
-    def _protected(self, root: str) -> bool:
-        hot_folders = [hot for hot in self.session.settings.hot_folder if hot.protected]
-        return any(root == hot.path or root.startswith(hot.path.rstrip("/") + "/") for hot in hot_folders)
+    def _put_folders(self) -> list["Folder"]:
+        """Note the folders to scan; what is protected stays so, also inside a folder that is not."""
+        catalog = self.session.catalog
+        hot = self.session.settings.hot_folder
+        protected = {folder.path for folder in catalog.folders() if folder.protected}
+        protected = (protected | {h.path for h in hot if h.protected}) - {h.path for h in hot if not h.protected}
+        inside = [path for path in protected if path not in self.roots and _is_inside(path, self.roots)]
+        self.nested = frozenset(path for path in inside if os.path.isdir(path))
+        found = []
+        for path in (*self.roots, *sorted(self.nested)):
+            shielded = path in protected or _is_inside(path, protected)
+            found.append(catalog.put_folder(path, protected=shielded))
+            catalog.adopt_files(found[-1])
+        return found
 
-    def _excluded(self) -> "Excluded":
-        inside = {self.output, os.path.realpath(self.session.state.path)}
-        return frozenset(inside - set(self.roots))
+    def _excluded(self, root: str) -> "Excluded":
+        inside = {self.output, os.path.realpath(self.session.state.path), *self.nested}
+        return frozenset(inside - {*self.roots, root})
 
 
 def _counted(walked: Iterator[Any], advance: Advance) -> Iterator[Any]:
@@ -257,6 +280,10 @@ def _real_output(output: Path, roots: Sequence[str]) -> str:
     if not os.access(real, os.W_OK | os.X_OK):
         raise AccessError(f"cannot write to the output folder {output}", "choose another --output")
     return real
+
+
+def _is_inside(path: str, folders: Collection[str]) -> bool:
+    return any(path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def _prefixes(roots: Sequence[str]) -> list[str]:

@@ -81,7 +81,7 @@ class Content:
         return Measurement(
             FileStat(path, 1, inode, self.byte_size, mtime_ns, mtime_ns),
             Picture(self.width, 480, "JPEG", hashlib.sha256(b"%d" % self.pixels).digest(), 3),
-            Quality(self.sharpness, 1.0 if self.dark else 120.0, 50.0, self.detail, 7.0, 300.0, 0.5, 200.0),
+            Quality(self.sharpness, 1.0 if self.dark else 120.0, 50.0, self.detail, 7.0, self.sharpness, 0.5, 200.0),
             Hashes(self.sha256, self.phash, self.dhash, self.hashable),
             self.preview,
             _square(self.preview, 1),
@@ -343,7 +343,7 @@ def _seniority(files: Files, path: str, guarded: frozenset[str]) -> tuple[bool, 
 def _rank(content: Content, path: str, mtime_ns: int, guarded: frozenset[str]) -> Rank:
     shorter = -len(path.encode()), bytes(255 - byte for byte in path.encode()) + b"\xff"
     size = content.width * 480, content.byte_size
-    key = (content.sharpness >= 100, content.detail, *size, -mtime_ns, shorter, content.sha256)
+    key = (content.sharpness >= 50, content.detail, *size, -mtime_ns, shorter, content.sha256)
     safe = _root(path) in guarded
     return Rank(content.number, (safe, *key), safe)
 
@@ -374,7 +374,7 @@ def contents(draw: st.DrawFn, largest: int = 9) -> list[Content]:
                 direction=draw(st.integers(0, 2)),
                 degrees=draw(st.sampled_from((0, 10, 20, 30, 60))),
                 dark=draw(st.sampled_from((False, False, False, True))),
-                sharpness=draw(st.sampled_from((60.0, 200.0))),
+                sharpness=draw(st.sampled_from((40.0, 200.0))),
                 detail=draw(st.sampled_from((1.0, 2.0))),
                 width=draw(st.sampled_from((640, 800))),
                 byte_size=draw(st.sampled_from((1000, 2000))),

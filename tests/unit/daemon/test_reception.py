@@ -33,7 +33,9 @@ class Hall:
 
     def known(self, *names: str) -> list[CatalogFile]:
         files = [self.root / name for name in names]
-        return [know(self.session, self.folder, put(path), distinct(n)) for n, path in enumerate(files)]
+        return [
+            know(self.session, self.folder, put(path, str(n).encode()), distinct(n)) for n, path in enumerate(files)
+        ]
 
     def jobs(self) -> list[str]:
         return [path.removeprefix(f"{self.root}/") for _, path in self.reception.jobs()]

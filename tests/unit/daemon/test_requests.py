@@ -1,22 +1,27 @@
 """Requests to the running service, and its answers."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon import requests
-from daemon.state import StateFolder
+from daemon.state import InstanceLock, StateFolder
 from store.errors import BusyError, DedupdError
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> StateFolder:
+def state(tmp_path: Path) -> Iterator[StateFolder]:
     folder = StateFolder(tmp_path / "state")
     folder.create()
-    return folder
+    with InstanceLock(folder):  # a service runs
+        yield folder
 
 
 class Asker(threading.Thread):
@@ -95,7 +100,7 @@ def test_rubbish_is_thrown_away_and_the_rest_is_served(state: StateFolder, conte
     table = state.path / "requests"
     table.mkdir()
     (table / "0.request").write_bytes(content)
-    (table / "1.request").write_text(json.dumps({"verb": "report", "arguments": {}}))
+    (table / "1.request").write_text(json.dumps({"verb": "report", "arguments": {}, "pid": os.getpid()}))
     (table / "2.77.part").write_bytes(b"half a request")
     assert [request.verb for request in requests.waiting(state)] == ["report"]
     assert left_over(state) == ["1.request", "2.77.part"]
@@ -103,3 +108,21 @@ def test_rubbish_is_thrown_away_and_the_rest_is_served(state: StateFolder, conte
 
 def test_nobody_ever_asked(state: StateFolder) -> None:
     assert list(requests.waiting(state)) == []
+
+
+def test_a_service_that_ended_is_not_waited_for(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    with pytest.raises(BusyError, match="has ended"):
+        requests.ask(folder, "undo", {}, timeout_seconds=60.0)
+    assert left_over(folder) == []
+
+
+def test_a_request_whose_asker_is_gone_is_not_served(state: StateFolder) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    table = state.path / "requests"
+    table.mkdir()
+    content = {"verb": "undo", "arguments": {}, "pid": int(gone.stdout)}
+    (table / "0.request").write_text(json.dumps(content))
+    assert list(requests.waiting(state)) == []
+    assert left_over(state) == []

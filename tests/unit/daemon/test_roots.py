@@ -134,7 +134,7 @@ def test_quarantines_and_state_are_never_watched(tmp_path: Path, build: Build) -
 
 
 def test_a_folder_is_walked_first_and_marked(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     assert house.state(hot) == "scanning"
     put(hot / "a.jpg")
     house.note(hot, walked=True)
@@ -149,20 +149,21 @@ def test_a_folder_is_walked_first_and_marked(hot: Path, build: Build) -> None:
     assert house.walks == []
 
 
-def test_nothing_is_written_into_a_protected_folder(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot), protected=True))
+@pytest.mark.parametrize("chosen", [{"protected": True}, {"action": "report"}])
+def test_nothing_is_written_where_nothing_is_to_be_touched(hot: Path, build: Build, chosen: dict[str, Any]) -> None:
+    house = build(HotFolder(str(hot), **chosen))
     house.note(hot, walked=True)
     assert house.state(hot) == "ok"
     assert list(hot.iterdir()) == []
 
 
 def test_a_restart_recognises_its_folder(tmp_path: Path, hot: Path) -> None:
-    with opened(tmp_path, HotFolder(str(hot))) as session:
+    with opened(tmp_path, HotFolder(str(hot), action="move")) as session:
         house = House(session)
         house.note(hot, walked=True)
         house.roots.close()
     marker = (hot / MARKER_NAME).read_bytes()
-    with opened(tmp_path, HotFolder(str(hot))) as session:
+    with opened(tmp_path, HotFolder(str(hot), action="move")) as session:
         house = House(session)
         house.note(hot, walked=True)
         house.roots.close()
@@ -170,7 +171,7 @@ def test_a_restart_recognises_its_folder(tmp_path: Path, hot: Path) -> None:
 
 
 def test_offline_is_not_deleted_and_the_return_is_a_walk(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     house.note(hot, walked=True)
     know(house.session, house.roots.watched[str(hot)].folder, put(hot / "a.jpg"), distinct(1))
     away = hot.rename(hot.with_name("unplugged"))
@@ -187,7 +188,7 @@ def test_offline_is_not_deleted_and_the_return_is_a_walk(hot: Path, build: Build
 
 
 def test_another_folder_in_its_place_is_offline(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     house.note(hot, walked=True)
     write_marker(str(hot), "0" * 32)
     house.note(hot, walked=True)
@@ -196,7 +197,7 @@ def test_another_folder_in_its_place_is_offline(hot: Path, build: Build) -> None
 
 
 def test_a_big_loss_pauses_until_a_person_says_so(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     folder = house.roots.watched[str(hot)].folder  # known since an earlier run: this is its first walk
     for number in range(15):
         know(house.session, folder, put(hot / f"{number}.jpg"), distinct(number))
@@ -215,7 +216,7 @@ def test_a_big_loss_pauses_until_a_person_says_so(hot: Path, build: Build) -> No
 
 
 def test_a_big_loss_told_by_events_is_walked_at_the_next_look(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     house.note(hot, walked=True)
     folder = house.roots.watched[str(hot)].folder
     for number in range(12):
@@ -231,7 +232,7 @@ def test_a_big_loss_told_by_events_is_walked_at_the_next_look(hot: Path, build: 
 
 
 def test_what_cannot_be_read_is_named_a_few_times(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     problems = tuple(WalkProblem(f"{hot}/{n}\x1b", 13, "Permission denied") for n in range(9))
     house.note(hot, walked=True, problems=problems)
     named = house.roots.problems()
@@ -242,7 +243,7 @@ def test_what_cannot_be_read_is_named_a_few_times(hot: Path, build: Build) -> No
 
 
 def test_a_folder_that_does_not_answer_is_offline(hot: Path, build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     house.note(hot, walked=True)
     monkeypatch.setattr(Caretaker, "silent_seconds", lambda self: 31.0)
     house.roots.check(0.0)
@@ -251,7 +252,7 @@ def test_a_folder_that_does_not_answer_is_offline(hot: Path, build: Build, monke
 
 
 def test_scanning_is_the_first_walk_only(hot: Path, build: Build) -> None:
-    house = build(HotFolder(str(hot)))
+    house = build(HotFolder(str(hot), action="move"))
     assert house.roots.scanning
     assert house.roots.problems() == [], "a long first walk is no problem"
     house.note(hot)

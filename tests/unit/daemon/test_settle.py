@@ -62,11 +62,11 @@ def test_an_empty_file_waits_for_its_first_bytes() -> None:
     settle = Settle()
     settle.feed(a_stat(size=0), 0.0)
     settle.feed(a_stat("/hot/b.jpg", size=0), 0.0)
-    assert settle.ready(100.0) == []
-    settle.feed(a_stat(size=5), 100.0)
-    assert settle.next_due(100.0) == 102.0
-    assert settle.ready(102.0) == [a_stat(size=5)]
-    assert settle.ready(300.0) == [a_stat("/hot/b.jpg", size=0)]  # still empty: that is what it is
+    assert settle.ready(20.0) == []
+    settle.feed(a_stat(size=5), 20.0)
+    assert settle.next_due(20.0) == 22.0
+    assert settle.ready(22.0) == [a_stat(size=5)]
+    assert settle.ready(30.0) == [a_stat("/hot/b.jpg", size=0)]  # still empty: that is what it is
 
 
 def test_a_forgotten_file_does_not_come_back() -> None:

@@ -2,10 +2,11 @@
 
 import itertools
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from store.errors import ActionError
 from store.ledger import EntryState, Verb
 from tests.unit.pipeline.room import CHANGES, MANIFEST, Meddled, Room, is_as_before, swap
 
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a file has writers")
 NAMES = [b"caf\xe9.jpg", b"\xff\xfe", "größe 📷.jpg".encode(), b"new\nline.jpg", b"\x1b[31mred.jpg", b"-rf.jpg"]
 NAMES += [b"'\"`$;.jpg", b"x" * 255, b"y" * 251 + b".jpg", "é".encode() * 127, b".hidden", b"a." + b"b" * 253]
 
@@ -187,3 +189,91 @@ def test_a_parent_that_is_a_symlink_is_refused(near: Room, side: str, tmp_path: 
         near.move(path)
     assert sorted(outside.iterdir()) == before
     assert path.exists()
+
+
+def quarantined(room: Room) -> list[Path]:
+    return [item for item in room.quarantine.rglob("*") if item.is_file() and item.name != MANIFEST]
+
+
+@linux_only
+def test_a_file_that_another_process_writes_stays_until_it_is_done(room: Room) -> None:
+    path = room.file("a.jpg", b"head ")
+    script = 'exec 9>>"$1"; echo open; read _; printf tail >&9'
+    command = ["sh", "-c", script, "sh", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(ActionError, match="still being written"):
+            room.move(path)
+        writer.communicate(b"\n")
+    assert (path.read_bytes(), room.ledger.entries(), quarantined(room)) == (b"head tail", [], [])
+    assert Path(room.move(path).target).read_bytes() == b"head tail"
+
+
+@linux_only
+@pytest.mark.parametrize("meanwhile", [b"", b" grows"], ids=["opened", "grown"])
+@pytest.mark.parametrize("step", ["planned", "placed", "set aside"])
+def test_a_writer_that_comes_while_the_file_moves_keeps_it(
+    room: Room, step: str, meanwhile: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = room.file("a.jpg"), syscalls.rename_exclusive
+    with ExitStack() as writers:
+
+        def come() -> None:
+            monkeypatch.undo()  # once
+            file = writers.enter_context(path.open("ab", buffering=0))
+            file.write(meanwhile)
+
+        def rename(from_fd: int, source: str, to_fd: int, target: str) -> None:
+            if source == path.name if step == "set aside" else source.endswith(".part"):
+                come()
+            real(from_fd, source, to_fd, target)
+
+        if step == "planned":
+            ledger = Meddled(room.ledger, come)
+        else:
+            ledger = Meddled(room.ledger, lambda: monkeypatch.setattr(placing, "rename_exclusive", rename))
+            if step == "placed" and path.stat().st_dev == room.quarantine.parent.stat().st_dev:
+                pytest.skip("a rename has no copy to place")
+        with pytest.raises(ActionError, match="still being written"):
+            apply(room.action(path), ledger, 1_000)
+        path.open("ab").close()  # the lease was given back: nobody waits for it
+        with path.open("ab") as file:
+            file.write(b"!")
+    assert path.read_bytes() == b"a picture" + meanwhile + b"!"
+    assert (quarantined(room), room.lost_property(), room.ledger.unfinished()) == ([], [], [])
+    entry = room.ledger.entries()[0]
+    assert (entry.state, entry.error) == (EntryState.FAILED, "it is still being written")
+
+
+def test_bytes_appended_during_the_copy_are_noticed(
+    tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(tmp_path, memory / "quarantine")
+    path, real = room.file("a.jpg"), syscalls.copy_bytes
+
+    def copy(from_fd: int, to_fd: int) -> None:
+        real(from_fd, to_fd)
+        with path.open("ab") as file:
+            file.write(b" grows")
+
+    monkeypatch.setattr(placing, "copy_bytes", copy)
+    with pytest.raises(ActionError, match="changed meanwhile"):
+        room.move(path)
+    assert (path.read_bytes(), quarantined(room), room.lost_property()) == (b"a picture grows", [], [])
+
+
+@linux_only
+def test_a_writer_who_comes_during_the_look_hurts_nobody(near: Room) -> None:
+    path, answers = near.file("a.jpg"), set()
+    with path.open("rb") as file, in_a_thread(lambda: path.open("ab").close()):
+        for _ in range(3000):
+            answers.add(syscalls.is_being_written(file.fileno()))
+    assert answers <= {False, True}
+    with path.open("rb") as file:
+        assert not syscalls.is_being_written(file.fileno())
+
+
+def test_where_nothing_tells_of_writers_a_file_counts_as_at_rest(near: Room) -> None:
+    with Path(os.devnull).open("rb") as file:
+        assert not syscalls.is_being_written(file.fileno())

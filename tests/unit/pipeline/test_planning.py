@@ -43,7 +43,10 @@ class House:
 
     @property
     def planner(self) -> Planner:
-        return Planner(self.world.catalog, self.ledger, self.plans, TINY)
+        return Planner(self.world.catalog, self.ledger, self.plans, TINY, self.forget)
+
+    def forget(self, file: CatalogFile) -> None:
+        self.world.flow.forget_files([file], NOW_NS)
 
     def put(self, path: Path, content: Content) -> None:
         """Write a file and admit it; its bytes are its number, so the same number is the same image."""

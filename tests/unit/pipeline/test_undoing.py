@@ -12,6 +12,7 @@ import pytest
 from pipeline import placing, syscalls
 from pipeline.actions import (
     apply,
+    recover,
     restore_from_manifest,
     undo,
     undo_many,
@@ -142,3 +143,80 @@ def test_a_manifest_that_others_can_write_is_not_obeyed(near: Room) -> None:
 def test_without_a_manifest_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ActionError, match="no manifest"):
         restore_from_manifest(str(tmp_path))
+
+
+GREW = "it had grown in quarantine; brought home as it is"
+
+
+def grown_in_quarantine(room: Room, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Move a file whose writer was not seen, as on macOS, and let that writer go on."""
+    path = room.file("a.jpg")
+    with monkeypatch.context() as blind, path.open("ab") as writer:
+        blind.setattr(placing, "is_being_written", lambda _: False)
+        room.move(path)
+        writer.write(b" grows")
+    return path
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "taken"])
+def test_a_file_that_grew_in_quarantine_comes_home_as_it_is(
+    near: Room, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = grown_in_quarantine(near, monkeypatch)
+    if taken:
+        path.write_bytes(b"a newcomer")
+    outcome = undo_many(near.ledger.entries(), near.ledger, 2_000)[0]
+    home = path.with_name("a (restored).jpg") if taken else path
+    assert (outcome.path, outcome.error) == (str(home), GREW)
+    assert home.read_bytes() == b"a picture grows"
+    assert not taken or path.read_bytes() == b"a newcomer"
+    assert near.ledger.entries()[0].state is EntryState.UNDONE
+    assert [item.name for item in near.quarantine.iterdir()] == [MANIFEST]
+    assert undo(near.ledger.entries()[0], near.ledger, 3_000) == str(home)
+
+
+def test_another_file_that_only_begins_alike_stays_in_quarantine(near: Room) -> None:
+    path = near.file("a.jpg")
+    target = Path(near.move(path).target)
+    other = target.with_name("other.jpg")
+    other.write_bytes(b"a picture grows")
+    other.replace(target)
+    with pytest.raises(ActionError, match="altered"):
+        undo(near.ledger.entries()[0], near.ledger, 2_000)
+    assert (target.read_bytes(), path.exists()) == (b"a picture grows", False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a file has writers")
+def test_a_file_written_in_quarantine_comes_home_when_its_writer_is_done(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = room.file("a.jpg")
+    entry = room.move(path)
+    with Path(entry.target).open("ab", buffering=0) as writer:
+        for more in (b" grows", b" on"):
+            writer.write(more)
+            with pytest.raises(ActionError, match="still being written"):
+                undo(entry, room.ledger, 2_000)
+    assert (path.exists(), room.lost_property()) == (False, [])
+    assert undo_many([entry], room.ledger, 3_000)[0].error == GREW
+    assert path.read_bytes() == b"a picture grows on"
+
+
+class PowerFailure(BaseException):
+    """What no handler catches."""
+
+
+def test_a_crash_while_a_grown_file_comes_home_is_concluded(near: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = grown_in_quarantine(near, monkeypatch)
+    real = syscalls.rename_exclusive
+
+    def rename(*arguments: Any) -> None:
+        real(*arguments)
+        raise PowerFailure
+
+    with monkeypatch.context() as failing, pytest.raises(PowerFailure):
+        failing.setattr(placing, "rename_exclusive", rename)
+        undo(near.ledger.entries()[0], near.ledger, 2_000)
+    outcome = recover(near.ledger, 3_000)[0]
+    assert (outcome.path, path.read_bytes()) == (str(path), b"a picture grows")
+    assert near.ledger.entries()[0].state is EntryState.UNDONE
