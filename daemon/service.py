@@ -220,10 +220,8 @@ class Service:
         queued = len(self._reception) + self._session.ingest.busy
         reasons = self._roots.problems()
         if self._refused:
-            first = self._refused[0]
-            reasons.append(
-                f"{plural(len(self._refused), 'action')} refused, tried again: {first.path}: {first.message}"
-            )
+            count, first = plural(len(self._refused), "action"), self._refused[0]
+            reasons.append(f"{count} refused, tried again: {first.path}: {first.message}")
         self._bulletin.publish(None, self._roots.states(), queued, reasons=reasons)
 
     def _tell_manager(self, status: str) -> None:
