@@ -62,27 +62,27 @@ def _options() -> argparse.Namespace:
 
 
 def _make_pictures(folder: Path, source: Path | None, count: int, size: int) -> int:
-    """Write `count` square JPEGs: crops of real pictures, or drawn ones where there are none."""
+    """Write `count` square JPEGs: drawn ones, all different, or crops of the pictures in a folder."""
     folder.mkdir()
-    originals = _originals(source)
+    originals = _originals(source, count, size)
     random = np.random.default_rng(0)
     for number in range(count):
         picture = originals[number % len(originals)]
         height, width = picture.shape[:2]
-        side = int(min(height, width) * random.uniform(0.6, 1.0))
+        side = int(min(height, width) * (random.uniform(0.6, 1.0) if source else 1.0))
         top, left = random.integers(0, height - side + 1), random.integers(0, width - side + 1)
         square = cv2.resize(picture[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), square, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return count
 
 
-def _originals(source: Path | None) -> list[Any]:
+def _originals(source: Path | None, count: int, size: int) -> list[Any]:
     if source is not None:
         read = (cv2.imread(str(path)) for path in sorted(source.rglob("*.jpg")))
         return [picture for picture in read if picture is not None]
     from tests.gallery import draw
 
-    return [cv2.cvtColor(draw(seed, (800, 800)), cv2.COLOR_RGB2BGR) for seed in range(24)]
+    return [cv2.cvtColor(draw(seed, (size, size)), cv2.COLOR_RGB2BGR) for seed in range(min(count, 24))]
 
 
 def _scan(folder: Path, work: Path) -> dict[str, Any]:

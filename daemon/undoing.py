@@ -19,16 +19,17 @@ def take_back(
     if dry_run:
         planned = [{"id": e.id, "from": e.target, "to": e.source, "error": ""} for e in entries]
         return {"schema": 1, "undone": 0, "failed": 0, "would_undo": len(planned), "actions": planned}
-    outcomes = []
+    outcomes, undone = [], 0
     for entry in sorted(entries, key=lambda entry: entry.id, reverse=True):
         outcome = undo_many([entry], session.ledger, session.clock_ns())[0]
         outcomes.append(outcome)
-        if not outcome.error:
+        if session.ledger.entry(entry.id).state is EntryState.UNDONE:
+            undone += 1
             _note(session, outcome)  # at once: an older action on the same file may take it further
     return {
         "schema": 1,
-        "undone": sum(not outcome.error for outcome in outcomes),
-        "failed": sum(bool(outcome.error) for outcome in outcomes),
+        "undone": undone,
+        "failed": len(outcomes) - undone,
         "actions": [{"id": o.entry_id, "source": o.source, "path": o.path, "error": o.error} for o in outcomes],
     }
 
