@@ -29,7 +29,7 @@ from pipeline.settings import QualitySettings
 from pipeline.verdicts import Judge
 from pipeline.verify import VerifySettings
 from store.catalog import Catalog
-from store.errors import ConfigError, DedupdError
+from store.errors import ConfigError, DecodeError, DedupdError
 from store.records import (
     CatalogFile,
     Failure,
@@ -173,12 +173,12 @@ class Flow:
 
         With 0 the wanted model is ready to take over: call `rejudge`.
         """
-        found = [(image_id, self._knowledge.previews.read(sha256)) for image_id, sha256 in self._lacking(_EMBED_BATCH)]
-        ready = [(image_id, preview) for image_id, preview in found if preview is not None]
+        found = [(image_id, self._stored_input(sha256)) for image_id, sha256 in self._lacking(_EMBED_BATCH)]
+        ready = [(image_id, stored) for image_id, stored in found if stored is not None]
         # An image without a preview matches by its hashes until its file is read again.
-        self._unpreviewed.update(image_id for image_id, preview in found if preview is None)
+        self._unpreviewed.update(image_id for image_id, stored in found if stored is None)
         if ready:
-            vectors = self._models.embed_wanted([remodel(preview, self.input_size) for _, preview in ready])
+            vectors = self._models.embed_wanted([square for _, (square, _) in ready])
             with self._catalog.transaction():
                 for (image_id, _), vector in zip(ready, vectors, strict=True):
                     self._catalog.put_embedding(image_id, self._models.wanted.model_id, vector)
@@ -249,11 +249,16 @@ class Flow:
 
     def _embed_stored(self, image_ids: Iterable[int]) -> None:
         """Embed, from previews, images that came into play without being measured."""
-        found = {
-            i: self._knowledge.previews.read(self._catalog.image(i).sha256) for i in image_ids if self._unembedded(i)
-        }
-        ready = {i: (remodel(preview, self.input_size), preview) for i, preview in found.items() if preview is not None}
-        self._embed(ready)
+        found = {i: self._stored_input(self._catalog.image(i).sha256) for i in image_ids if self._unembedded(i)}
+        self._embed({image_id: stored for image_id, stored in found.items() if stored is not None})
+
+    def _stored_input(self, sha256: bytes) -> tuple[NDArray[np.uint8], bytes] | None:
+        """Make the network's input from a stored preview: (input, preview); None where it is missing or damaged."""
+        preview = self._knowledge.previews.read(sha256)
+        try:
+            return None if preview is None else (remodel(preview, self.input_size), preview)
+        except DecodeError:
+            return None
 
     def _embed(self, fresh: Mapping[int, tuple[NDArray[np.uint8], bytes]]) -> None:
         """Embed (model input, preview) by image, in batches, with the serving model and one that is to take over."""

@@ -19,6 +19,7 @@ from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
 from pipeline.verify import Prepared, VerifySettings, prepare, verify
 from store.catalog import Catalog
+from store.errors import DecodeError
 from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, StoredLook
 
@@ -171,7 +172,10 @@ class Matcher:
 
     def _prepare(self, sha256: bytes) -> Prepared | None:
         preview = self._previews.read(sha256)
-        return None if preview is None else prepare(decode_preview(preview))
+        try:
+            return None if preview is None else prepare(decode_preview(preview))
+        except DecodeError:  # damaged on disk: as good as missing, until `reindex` makes it anew
+            return None
 
     def _load_embedding(self, image_id: int) -> NDArray[np.float32] | None:
         return self._catalog.embedding(image_id, self._indexes.model_id)

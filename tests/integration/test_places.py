@@ -124,3 +124,15 @@ def test_copies_are_made_where_they_are_wanted_now(tmp_path: Path, scan: Scan) -
     assert scan("in", output="second")["X.jpg"]["action"] == "move"
     assert not (tmp_path / "in/X.jpg").exists()
     assert list((tmp_path / "second/duplicates").iterdir()) == [tmp_path / "second/duplicates/X.jpg"]
+
+
+def test_a_damaged_preview_is_a_missing_one(tmp_path: Path, scan: Scan) -> None:
+    picture(tmp_path / "in/K.jpg", 1)
+    picture(tmp_path / "in/X.jpg", 1, 0.5)
+    scan("in", action="report")
+    for preview in (tmp_path / "state/previews").rglob("*.jpg"):
+        preview.write_bytes(b"\xff\xd8 not a picture \xff\xd9")
+    shutil.rmtree(tmp_path / "state/vectors")
+    config = tmp_path / "c.toml"
+    config.write_text("[quality]\nmin_sharpness = 1.0\n")
+    assert scan("in", "--config", str(config), action="report")["X.jpg"]["verdict"] == "duplicate"
