@@ -14,7 +14,7 @@ from store.arrivals import Arrivals
 from store.catalog import Catalog
 from store.records import CatalogFile, Failure, FailureKind, Measurement
 
-_BATCH = 32
+_BATCH = 8  # small: while a batch is admitted, the workers live on what waits in their pipes
 _WAIT_SECONDS = 0.2
 _RETRY_FIRST_SECONDS = 30.0
 _RETRY_LONGEST_SECONDS = 3600.0

@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # these rooms bring OpenCV along, which the parent does not n
 
 _READY = "ready"
 _ATTEMPTS = 2  # a file that kills two workers is to blame, not the worker
-_QUEUE_LENGTH = 4  # tasks in a worker's pipe, the one it works on included: 40 ms of work
+_QUEUE_LENGTH = 8  # tasks in a worker's pipe, the one it works on included: 100 ms of work
 _PIPE_BYTES = 1 << 20  # a result is about 60 KB; a worker must not wait for the parent to read it
 _START_SECONDS = 120.0  # an interpreter on a very busy machine
 _MAX_FAILED_STARTS = 3
