@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, default=1, help="threads of the training process")
     made.add_argument("--processes", type=int, default=2, help="augmentation processes")
     made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--weights", default=None, help="a .safetensors file of this recipe to go on from")
     made.add_argument("--learning-rate", type=float, default=None)
     made.add_argument("--entropy-weight", type=float, default=None)
     return made
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pack = options.out / "pack"
     if not (pack / "pixels.bin").exists():
         build_pack(chosen_sets(options.data, options.leave_out), pack)
-    settings = TrainingSettings(minutes=options.minutes, seed=options.seed, processes=options.processes)
+    settings = TrainingSettings(
+        minutes=options.minutes, seed=options.seed, processes=options.processes, weights=options.weights
+    )
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
     if options.entropy_weight is not None:

@@ -26,6 +26,8 @@ from pipeline.training.augment import base_picture, strong_view, weak_view
 PACK_SIDE_PIXELS = 160
 THUMB_SIDE_PIXELS = 12
 SAME_THUMB_CORRELATION = 0.9
+LOOK_ALIKE_CORRELATIONS = (0.45, 0.8)
+LOOK_ALIKES = 12
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
 
 
@@ -135,6 +137,23 @@ def unlabelled_pairs(pack: Pack, block_rows: int = 1024) -> NDArray[np.bool_]:
     return mask
 
 
+def look_alikes(pack: Pack, block_rows: int = 1024) -> NDArray[np.int64]:
+    """Return for every picture up to `LOOK_ALIKES` others of similar layout, `[n, LOOK_ALIKES]` (−1: none).
+
+    Their thumbnails correlate, but less than those of possible near-duplicates: hard strangers, safe to push apart.
+    """
+    count = min(LOOK_ALIKES, len(pack) - 1)
+    found = np.full((len(pack), LOOK_ALIKES), -1, np.int64)
+    low, high = LOOK_ALIKE_CORRELATIONS
+    for start in range(0, len(pack), block_rows):
+        cosines = pack.thumbs[start : start + block_rows] @ pack.thumbs.T
+        cosines[(cosines < low) | (cosines > high)] = -2.0
+        nearest = np.argpartition(-cosines, count, axis=1)[:, :count]
+        kept = np.take_along_axis(cosines, nearest, axis=1) > -2.0
+        found[start : start + len(nearest), :count] = np.where(kept, nearest, -1)
+    return found
+
+
 def sampling_weights(pack: Pack, most_per_set: int) -> NDArray[np.float64]:
     """Weigh pictures so that no set counts for more than `most_per_set` pictures."""
     counts = np.bincount(pack.set_of, minlength=len(pack.sets)).astype(np.float64)
@@ -144,15 +163,34 @@ def sampling_weights(pack: Pack, most_per_set: int) -> NDArray[np.float64]:
     return shares
 
 
+def choose(
+    weights: NDArray[np.float64], alike: NDArray[np.int64], plan: BatchPlan, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose the base pictures `[bases]` of a batch, the last of them look-alikes of the first."""
+    chosen = rng.choice(len(weights), plan.bases, replace=False, p=weights).astype(np.int64)
+    for place in range(round(plan.bases * plan.look_alike_share)):
+        other = int(alike[chosen[place], int(rng.integers(0, alike.shape[1]))])
+        if other >= 0 and other not in chosen:
+            chosen[plan.bases - 1 - place] = other
+    return chosen
+
+
 def make_batch(
-    pack: Pack, weights: NDArray[np.float64], number: int, seed: int, plan: BatchPlan, side: int, severity: float
+    pack: Pack,
+    weights: NDArray[np.float64],
+    alike: NDArray[np.int64],
+    number: int,
+    seed: int,
+    plan: BatchPlan,
+    side: int,
+    severity: float,
 ) -> Batch:
     """Build batch `number`: a pure function of its arguments."""
     rng = np.random.default_rng((seed, number))
-    chosen = rng.choice(len(pack), plan.bases, replace=False, p=weights)
+    chosen = choose(weights, alike, plan, rng)
     weak = np.empty((plan.bases, side, side, 3), np.uint8)
     strong = np.empty((plan.views, plan.bases, side, side, 3), np.uint8)
-    ids = chosen.astype(np.int64)
+    ids = chosen.copy()
     for row, index in enumerate(chosen):
         base, known = base_picture(pack.picture(index), _donor(pack, rng), rng)
         if not known:
@@ -169,10 +207,11 @@ def _donor(pack: Pack, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """State how many base pictures a batch has and how many strong views of each."""
+    """State how many base pictures a batch has, strong views of each, and which share are look-alikes of others."""
 
     bases: int = 128
     views: int = 2
+    look_alike_share: float = 0.25
 
 
 class BatchStream:
@@ -263,13 +302,13 @@ def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, shared: tupl
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     pack = open_pack(pack_folder)
-    weights = sampling_weights(pack, 1200)
+    weights, alike = sampling_weights(pack, 1200), look_alikes(pack)
     parent = os.getppid()
     while not stop.is_set() and os.getppid() == parent:
         with following.get_lock():
             number = following.value
             following.value += 1
-        batch = make_batch(pack, weights, number, seed, plan, side.value, severity.value)
+        batch = make_batch(pack, weights, alike, number, seed, plan, side.value, severity.value)
         while not stop.is_set() and os.getppid() == parent:
             try:
                 sink.put(batch, timeout=5.0)

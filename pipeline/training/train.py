@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.models.compact import CompactNet, CompactShape
@@ -24,6 +24,10 @@ from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
 # Small pictures first: what is learnt early does not need the detail, and steps cost half. All sides are multiples of
 # 32: at 80 pixels the odd feature maps cost as much as those of 96.
 SIDE_SCHEDULE = ((0.0, 64), (0.62, 96))
+# A network that goes on from earlier weights needs no small pictures.
+GOING_ON_SIDE = 96
+# A step that took longer than this was a stopped process or a sleeping machine, not training.
+LONGEST_STEP_SECONDS = 30.0
 # From this share of the time on, batch norms run on the averaged statistics, as they do in the shipped network.
 FREEZE_AT = 0.70
 LOG_EVERY_STEPS = 20
@@ -41,6 +45,7 @@ class TrainingSettings:
     queue_size: int = 8192
     checkpoint_seconds: float = 180.0
     processes: int = 2
+    weights: str | None = None  # a .safetensors file to go on from, instead of random weights
     plan: BatchPlan = field(default_factory=BatchPlan)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     shape: CompactShape = field(default_factory=CompactShape)
@@ -58,14 +63,16 @@ class RunState:
     trained_seconds: float = 0.0
 
 
-def side_at(progress: float) -> int:
+def side_at(progress: float, going_on: bool = False) -> int:
     """Return the side in pixels to train at when `progress` 0–1 of the time is gone."""
+    if going_on:
+        return GOING_ON_SIDE
     return [side for start, side in SIDE_SCHEDULE if progress >= start][-1]
 
 
-def severity_at(progress: float) -> float:
+def severity_at(progress: float, going_on: bool = False) -> float:
     """Return how hard the strong views are: they grow to full strength over the first eighth."""
-    return min(1.0, 0.5 + 4.0 * progress)
+    return 1.0 if going_on else min(1.0, 0.5 + 4.0 * progress)
 
 
 def rate_at(settings: TrainingSettings, step: int, progress: float) -> float:
@@ -83,6 +90,11 @@ def start(settings: TrainingSettings) -> RunState:
     """Return a fresh run."""
     torch.manual_seed(settings.seed)
     net = CompactNet(settings.shape).to(memory_format=torch.channels_last)
+    if settings.weights is not None:
+        loaded = {name: value.float() for name, value in load_file(settings.weights).items()}
+        missing, unexpected = net.load_state_dict(loaded, strict=False)
+        if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+            raise ValueError(f"{settings.weights} does not fit the network of this recipe")
     average = deepcopy(net).eval().requires_grad_(False)
     decayed = [p for p in net.parameters() if p.ndim > 1]
     free = [p for p in net.parameters() if p.ndim <= 1]
@@ -223,13 +235,14 @@ def loop(
 ) -> None:
     """Take steps, log them and write checkpoints until `total` seconds of training are reached."""
     saved = clock = time.monotonic()
+    going_on = settings.weights is not None
     while state.trained_seconds < total:
         progress = state.trained_seconds / total
-        stream.demand(side_at(progress), severity_at(progress))
+        stream.demand(side_at(progress, going_on), severity_at(progress, going_on))
         batch = next(stream)
         parts = take_step(state, batch, unlabelled, settings, progress)
         now = time.monotonic()
-        state.trained_seconds += now - clock
+        state.trained_seconds += min(now - clock, LONGEST_STEP_SECONDS)
         clock = now
         if state.step % LOG_EVERY_STEPS == 0:
             facts = {"step": state.step, "seconds": round(state.trained_seconds, 1), "side": batch.weak.shape[1]}

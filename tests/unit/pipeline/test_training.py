@@ -17,7 +17,15 @@ from pipeline.embedding import load_compact
 from pipeline.models.compact import CompactNet, CompactShape
 from pipeline.training.__main__ import chosen_sets
 from pipeline.training.augment import base_picture, squash, strong_view, weak_view
-from pipeline.training.data import BatchPlan, build_pack, make_batch, open_pack, sampling_weights, unlabelled_pairs
+from pipeline.training.data import (
+    BatchPlan,
+    build_pack,
+    look_alikes,
+    make_batch,
+    open_pack,
+    sampling_weights,
+    unlabelled_pairs,
+)
 from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss, forbidden_pairs
 from pipeline.training.train import (
     SIDE_SCHEDULE,
@@ -102,7 +110,9 @@ def test_a_large_set_does_not_drown_the_others(pack_folder: Path) -> None:
 def test_a_batch_is_the_same_for_the_same_number(pack_folder: Path) -> None:
     pack = open_pack(pack_folder)
     weights, plan = sampling_weights(pack, 100), BatchPlan(bases=6, views=2)
-    first, second, other = (make_batch(pack, weights, number, 1, plan, 32, 1.0) for number in (3, 3, 4))
+    first, second, other = (
+        make_batch(pack, weights, look_alikes(pack), number, 1, plan, 32, 1.0) for number in (3, 3, 4)
+    )
     assert np.array_equal(first.strong, second.strong)
     assert not np.array_equal(first.strong, other.strong)
     assert first.weak.shape == (6, 32, 32, 3)
@@ -154,7 +164,7 @@ def test_a_run_goes_on_where_it_stopped(pack_folder: Path, tmp_path: Path) -> No
     pack = open_pack(pack_folder)
     settings = replace(TrainingSettings(), shape=SMALL, queue_size=64, plan=BatchPlan(bases=6))
     unlabelled = torch.from_numpy(unlabelled_pairs(pack))
-    batch = make_batch(pack, sampling_weights(pack, 100), 0, 1, settings.plan, 32, 1.0)
+    batch = make_batch(pack, sampling_weights(pack, 100), look_alikes(pack), 0, 1, settings.plan, 32, 1.0)
     state = start(settings)
     assert not load_checkpoint(state, tmp_path)
     for _ in range(2):
