@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from store.database import open_database, transaction
 from store.records import CatalogFile, FileStat, Folder, ImageState, Observation, VerdictKind
 from store.relations import Relations
-from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, signed, unsigned
+from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, signed, unsigned, upsert
 
 _REMOVALS_KEY = "images_removed"
 _CHUNK = 500  # bound parameters per statement, well below SQLite's limit
@@ -111,7 +111,7 @@ class Catalog:
             "highlights": quality.highlights, "tones": quality.tones,
             "phash": signed(hashes.phash), "dhash": signed(hashes.dhash), "hashable": int(hashes.hashable),
         }  # fmt: skip
-        self.database.table("observations").upsert(row, pk="image_id")
+        self._execute(upsert("observations", tuple(row)), tuple(row.values()))
 
     def image(self, image_id: int) -> ImageState:
         """Return one image's facts; KeyError for an unknown id."""

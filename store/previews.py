@@ -13,7 +13,7 @@ _PART = ".part"
 
 
 class Previews:
-    """JPEG previews in `folder`/ab/cd/abcd….jpg, readable by their owner only."""
+    """JPEG previews in `folder`/ab/abcd….jpg, readable by their owner only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -23,7 +23,7 @@ class Previews:
         if len(sha256) != 32:
             raise ValueError(f"a SHA-256 of {len(sha256)} bytes")
         name = sha256.hex()
-        return self.folder / name[:2] / name[2:4] / f"{name}.jpg"
+        return self.folder / name[:2] / f"{name}.jpg"
 
     def write(self, sha256: bytes, jpeg: bytes) -> None:
         """Keep a preview by temporary file and rename; the same bytes are not written again.
@@ -37,9 +37,12 @@ class Previews:
         if self.read(sha256) == jpeg:
             return
         try:
-            for folder in (self.folder, path.parent.parent, path.parent):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(_PART, dir=path.parent)  # of mode 0600
+            try:
+                handle, part = tempfile.mkstemp(_PART, dir=path.parent)  # of mode 0600
+            except FileNotFoundError:
+                for folder in (self.folder, path.parent):
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                handle, part = tempfile.mkstemp(_PART, dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(jpeg)
@@ -84,7 +87,7 @@ class Previews:
         return sum(path.stat().st_size for path in self._files())
 
     def _files(self) -> Iterator[Path]:
-        return (path for path in self.folder.glob("??/??/*") if path.is_file())
+        return (path for path in self.folder.glob("??/*") if path.is_file())
 
 
 def _wanted(path: Path, keep: Callable[[bytes], bool]) -> bool:

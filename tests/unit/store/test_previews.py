@@ -31,7 +31,7 @@ def test_keeps_what_is_written_where_it_says(previews: Previews) -> None:
     assert previews.read(key(1)) == JPEG
     assert previews.has(key(1))
     name = key(1).hex()
-    assert previews.path_of(key(1)) == previews.folder / name[:2] / name[2:4] / f"{name}.jpg"
+    assert previews.path_of(key(1)) == previews.folder / name[:2] / f"{name}.jpg"
     assert previews.bytes_used() == len(JPEG)
     previews.remove(key(1))
     previews.remove(key(1))
