@@ -1,7 +1,6 @@
 """The Hamming index against counting bits one by one."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -86,12 +85,6 @@ def test_twenty_thousand_frames_of_a_stuck_camera() -> None:
     index.add(ids, *hashes)
     phash, dhash = hashes[:, 0].tolist()
     assert index.range(phash, dhash, 2, 2) == ids[:20_000].tolist()
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        index.range(phash, dhash, 2, 2)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.005
     index.remove(ids[:20_000:2])
     assert index.range(phash, dhash, 2, 2) == ids[1:20_000:2].tolist()
 
