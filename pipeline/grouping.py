@@ -11,8 +11,6 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-import networkx as nx
-
 from store.records import Rank
 
 
@@ -144,6 +142,8 @@ def full_walk(ranks: Iterable[Rank], matches: Callable[[int, int], bool]) -> dic
 
 def linked_groups(standing: Mapping[int, int]) -> list[list[int]]:
     """Join extras with their keepers into groups of two and more, largest first."""
+    import networkx as nx  # takes 0.1 s, and only reports ask
+
     graph: nx.Graph[int] = nx.Graph()
     graph.add_edges_from((image_id, keeper_id) for image_id, keeper_id in standing.items() if image_id != keeper_id)
     return sorted((sorted(group) for group in nx.connected_components(graph)), key=lambda group: (-len(group), group))

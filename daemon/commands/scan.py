@@ -100,6 +100,7 @@ class Scan:
             with progress("judging", quiet=self.quiet) as advance:
                 done = 0
                 for step in session.ingest.run(jobs):
+                    session.ingest.changed.clear()  # the service acts on these at once, a scan at its end on all
                     done += step
                     advance(done, len(jobs))
         session.forget_emptied()
