@@ -7,7 +7,7 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test faults fuzz lint format bench clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ demo: $(VENV)/.installed ## draw an album, run the real daemon on it, show what 
 test: $(VENV)/.installed-dev lint ## lint, types, import rule and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 	@echo "All tests passed. Next: make demo, or read docs/architecture.md"
+
+faults: $(VENV)/.installed-dev ## every fault row at its full count (as root: all of them; ROWS="f29 or f30": some)
+	DEDUPD_FULL_SWEEP=1 DEDUPD_FAULTS_TABLE=docs/reliability.md $(BIN)/python -m pytest tests/faults -rs $(if $(ROWS),-k "$(ROWS)")
+
+fuzz: MINUTES ?= 10
+fuzz: $(VENV)/.installed-dev ## feed changed pictures to the decoders for MINUTES=10 (by coverage once `pip install atheris` is done)
+	$(BIN)/python -m tests.faults.fuzz_decode $(MINUTES)
 
 lint: $(VENV)/.installed-dev ## style, types, import rule
 	$(BIN)/ruff check .

@@ -62,11 +62,21 @@ def random_grade(kind: Kind, seed: int) -> int:
     return int(np.random.default_rng((zlib.crc32(kind.name.encode()), seed)).integers(0, len(kind.grades)))
 
 
+def written(image: Image.Image, form: str, quality: int) -> bytes:
+    """Return the picture as a file of a format; PNG takes `quality` as its number of colours, 0 for all."""
+    buffer = io.BytesIO()
+    if form == "PNG":
+        (image.quantize(quality) if quality else image).save(buffer, form)
+    elif form == "AVIF":
+        image.save(buffer, form, quality=quality, speed=8, max_threads=1)  # several threads write several files
+    else:
+        image.save(buffer, form, quality=quality)
+    return buffer.getvalue()
+
+
 def encoded(image: Image.Image, form: str, quality: int) -> Image.Image:
     """Write and read the picture once in a lossy format."""
-    buffer = io.BytesIO()
-    image.save(buffer, form, quality=quality)
-    return Image.open(buffer).convert("RGB")
+    return Image.open(io.BytesIO(written(image, form, quality))).convert("RGB")
 
 
 def _same(image: Image.Image, _how: How) -> Image.Image:
@@ -85,6 +95,20 @@ def _jpeg(image: Image.Image, how: How) -> Image.Image:
 
 def _webp(image: Image.Image, how: How) -> Image.Image:
     return encoded(image, "WEBP", int(how.grade))
+
+
+def _avif(image: Image.Image, how: How) -> Image.Image:
+    return encoded(image, "AVIF", int(how.grade))
+
+
+def _png(image: Image.Image, how: How) -> Image.Image:
+    return encoded(image, "PNG", int(how.grade))
+
+
+def _upscaled(image: Image.Image, how: How) -> Image.Image:
+    """Shrink to `grade` of the side and enlarge back: as many pixels as before, less in them."""
+    size = (max(16, round(image.width * how.grade)), max(16, round(image.height * how.grade)))
+    return image.resize(size, Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def _crop(image: Image.Image, how: How) -> Image.Image:
@@ -306,16 +330,19 @@ def _combination(image: Image.Image, how: How) -> Image.Image:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("metadata", (0.0,), _same),
+    Kind("metadata", (0.0, 1.0), _same),  # as a file: stripped; written again without loss
     Kind("resize", (0.75, 2.0, 0.5, 0.25), _resize),
     Kind("jpeg", (95, 60, 30, 15, 8), _jpeg),
     Kind("webp", (80, 40, 10), _webp),
+    Kind("avif", (80, 50, 25), _avif),
+    Kind("png", (256, 64), _png),
+    Kind("upscaled", (0.5, 0.25), _upscaled),
     Kind("crop-90", (0.9,), _crop),
     Kind("crop-70", (0.7,), _crop),
     Kind("crop-50", (0.5,), _crop),
     Kind("crop-30", (0.3,), _crop),
-    Kind("rotate-mild", (2, 5), _rotate),
-    Kind("rotate-hard", (10, 20), _rotate),
+    Kind("rotate-mild", (1, 3, 5), _rotate),
+    Kind("rotate-hard", (10, 15, 20), _rotate),
     Kind("quarter-turn", (90, 180, 270), _quarter),
     Kind("mirror", (0.0, 0.0, 0.0, 1.0), _mirror),
     Kind("colour", (0.3, 0.6, 0.9), _colour),

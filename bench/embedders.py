@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.copies import KINDS
 from bench.gallery import (
     Gallery,
     build_gallery,
@@ -33,10 +32,17 @@ from bench.gallery import (
     unpacked,
     without_seen,
 )
+from bench.growth import tail_quantile
 
-CANDIDATE_RATE = 1e-4
-SIMILAR_RATE = 1e-6
+if TYPE_CHECKING:
+    from pipeline.embedding import EmbeddingSettings
+
+# The rule behind the shipped thresholds, in terms of one picture among `CATALOG_PICTURES`.
+CATALOG_PICTURES = 10_000
+CANDIDATE_PARTNERS = 0.5
+SIMILAR_PARTNERS = 0.01
 SIMILAR_MARGIN = 0.1
+_BLOCK_ROWS = 1000
 
 Scores = NDArray[np.float32]
 Describe = Callable[[Sequence[bytes]], NDArray[np.float32]]
@@ -59,13 +65,7 @@ def measure(scores: Scores, own: NDArray[np.int64], silent: NDArray[np.bool_]) -
     Ties count as if every wrong pair came first, so that coarse distances gain nothing by luck.
     """
     copies = len(scores)
-    right = scores[np.arange(copies), own]
-    wrong = scores.copy()
-    wrong[silent[own]] = -np.inf
-    wrong[np.arange(copies), own] = -np.inf
-    # Only wrong pairs above the worst right pair matter; the rest would fill memory for nothing.
-    above = np.sort(wrong[wrong >= right.min()])
-    order = np.sort(right)[::-1]
+    order, above = _ranked(scores, own, silent)
     false_count = len(above) - np.searchsorted(above, order, side="left")
     found = np.arange(1, copies + 1)
     precision = found / (found + false_count)
@@ -78,11 +78,30 @@ def measure(scores: Scores, own: NDArray[np.int64], silent: NDArray[np.bool_]) -
     return Figures(float(precision.mean()), recalls[0], recalls[1], threshold, copies)
 
 
+def _ranked(scores: Scores, own: NDArray[np.int64], silent: NDArray[np.bool_]) -> tuple[Scores, Scores]:
+    """Return the scores of right pairs, falling, and those of wrong pairs that matter, rising."""
+    copies = np.arange(len(scores))
+    right = scores[copies, own]
+    wrong = scores.copy()
+    for start in range(0, len(scores), _BLOCK_ROWS):
+        wrong[start : start + _BLOCK_ROWS][silent[own[start : start + _BLOCK_ROWS]]] = -np.inf
+    wrong[copies, own] = -np.inf
+    # Only wrong pairs above the worst right pair matter; the rest would fill memory for nothing.
+    return np.sort(right)[::-1], np.sort(wrong[wrong >= right.min()])
+
+
 def describe_with_embedder(weights: str, model: str, threads: int) -> tuple[Describe, str]:
     """Return the function that embeds previews with one of the program's embedders, and its model id."""
-    from pipeline.embedding import EmbeddingSettings, load_embedder
+    from pipeline.embedding import EmbeddingSettings
 
-    embedder = load_embedder(EmbeddingSettings(model=model, weights=weights, threads=threads, device="cpu"))
+    return describe_with_settings(EmbeddingSettings(model=model, weights=weights, threads=threads, device="cpu"))
+
+
+def describe_with_settings(settings: EmbeddingSettings) -> tuple[Describe, str]:
+    """Return the function that embeds previews with the embedder of a configuration, and its model id."""
+    from pipeline.embedding import load_embedder
+
+    embedder = load_embedder(settings)
     side = (embedder.input_size, embedder.input_size)
 
     def describe(previews: Sequence[bytes]) -> NDArray[np.float32]:
@@ -127,28 +146,55 @@ def describe_pdq(previews: Sequence[bytes]) -> NDArray[np.float32]:
 HASHES: dict[str, Describe] = {"phash": describe_phash, "dhash": describe_dhash, "pdq": describe_pdq}
 
 
-def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers.
+def curve(scores: Scores, own: NDArray[np.int64], silent: NDArray[np.bool_], points: int = 120) -> list[list[float]]:
+    """Return [recall, precision] along the ranking that `measure` judges, thinned to about `points`."""
+    right, above = _ranked(scores, own, silent)
+    found = np.arange(1, len(right) + 1)
+    precision = found / (found + len(above) - np.searchsorted(above, right, side="left"))
+    # What a threshold can reach: precision at least this good at this recall or a higher one.
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    picked = np.unique(np.linspace(0, len(right) - 1, min(points, len(right))).astype(int))
+    return [[round(float(found[i] / len(right)), 4), round(float(best[i]), 5)] for i in picked]
 
-    `clear` are the overall figures without the pairs inside the sources named in `bursts`, which repeat scenes; the
-    figures per kind and per source leave these pairs out as well.
+
+def unclear_pairs(gallery: Gallery, bursts: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark pairs of originals `[n, n]` that say nothing, and those inside sources that repeat scenes."""
+    repeated = np.isin(gallery.source, [gallery.sources.index(name) for name in bursts if name in gallery.sources])
+    unclear: NDArray[np.bool_] = np.equal.outer(gallery.source, gallery.source)
+    unclear &= repeated[:, None]
+    unclear |= gallery.silent
+    return unclear
+
+
+def judge_scores(gallery: Gallery, scores: Scores, unclear: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the figures of a table of scores `[copies, originals]`: overall, per kind, per source.
+
+    `clear` are the overall figures without the unclear pairs; the figures per kind and per source leave these out
+    as well.
     """
-    originals, copies = describe(gallery.originals), describe(gallery.copies)
-    scores = copies @ originals.T
-    repeated = np.isin(gallery.source, [gallery.sources.index(name) for name in bursts])
-    unclear = gallery.silent | (np.equal.outer(gallery.source, gallery.source) & repeated[:, None])
     result: dict[str, Any] = {"all": _plain(measure(scores, gallery.own, gallery.silent)), "kinds": {}, "sources": {}}
     result["clear"] = _plain(measure(scores, gallery.own, unclear))
-    for number, kind in enumerate(KINDS):
+    for number, name in enumerate(gallery.kind_names):
         rows = gallery.kind == number
         if rows.any():
-            result["kinds"][kind.name] = _plain(measure(scores[rows], gallery.own[rows], unclear))
+            result["kinds"][name] = _plain(measure(scores[rows], gallery.own[rows], unclear))
     for number, source in enumerate(gallery.sources):
         rows = gallery.source[gallery.own] == number
         if rows.any():
             result["sources"][source] = _plain(measure(scores[rows], gallery.own[rows], unclear))
-    strangers = originals @ originals.T
-    apart, clearly_apart = (strangers[np.triu(~unknown, 1)] for unknown in (gallery.silent, unclear))
+    return result
+
+
+def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe the whole gallery and return all figures: overall, per kind, per source, and strangers.
+
+    `bursts` names the sources that repeat scenes, which `clear` leaves out (see `judge_scores`).
+    """
+    originals, copies = describe(gallery.originals), describe(gallery.copies)
+    scores = copies @ originals.T
+    unclear = unclear_pairs(gallery, bursts)
+    result = judge_scores(gallery, scores, unclear)
+    apart, clearly_apart = (stranger_cosines(originals, unknown) for unknown in (gallery.silent, unclear))
     for name, pairs in (("strangers", apart), ("clear_strangers", clearly_apart)):
         marks = (0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
         result[name] = {f"{mark:g}": float(np.quantile(pairs, 1 - mark)) for mark in marks} | {"pairs": len(pairs)}
@@ -159,16 +205,26 @@ def judge(gallery: Gallery, describe: Describe, bursts: Sequence[str] = ()) -> d
     return result
 
 
-def suggested_thresholds(clearly_apart: Scores) -> dict[str, float]:
-    """Return the thresholds by the rule of the model card, from cosines of clearly different pictures.
+def stranger_cosines(vectors: NDArray[np.float32], silent: NDArray[np.bool_]) -> Scores:
+    """Return the cosines of all pairs of different pictures that are not silent: float32 [pairs]."""
+    parts = []
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = vectors[start : start + _BLOCK_ROWS] @ vectors.T
+        parts += [row[at + 1 :][~silent[at, at + 1 :]] for at, row in enumerate(block, start)]
+    return np.concatenate(parts)
 
-    Candidate: `CANDIDATE_RATE` of these pairs lie above (one partner per picture in a folder of 10,000, which the
-    second look then confirms or refuses; other pictures of one scene come on top). Similar: `SIMILAR_MARGIN` above
-    the cosine that `SIMILAR_RATE` of them exceed, for nothing else checks those and so far out the tail is known
-    from a handful of pairs. Both are rounded up to 0.01.
+
+def suggested_thresholds(clearly_apart: Scores, catalog_pictures: int = CATALOG_PICTURES) -> dict[str, float]:
+    """Return the thresholds by the rule of the model card, from cosines of different pictures.
+
+    Candidate: `CANDIDATE_PARTNERS` of `catalog_pictures` clearly different ones lie above it: so many second looks
+    a picture costs in vain, besides those at other pictures of its scene. Similar: `SIMILAR_MARGIN` above the cosine
+    that `SIMILAR_PARTNERS` of them exceed, for nothing else checks those and so far out the tail is known from a
+    handful of pairs. Both are rounded up to 0.01.
     """
-    candidate = float(np.quantile(clearly_apart, 1 - CANDIDATE_RATE))
-    similar = float(np.quantile(clearly_apart, 1 - SIMILAR_RATE)) + SIMILAR_MARGIN
+    candidate = tail_quantile(clearly_apart, CANDIDATE_PARTNERS / catalog_pictures)
+    similar = tail_quantile(clearly_apart, SIMILAR_PARTNERS / catalog_pictures) + SIMILAR_MARGIN
+    similar = min(max(similar, candidate), 0.99)
     return {"candidate": math.ceil(candidate * 100) / 100, "similar": math.ceil(similar * 100) / 100}
 
 

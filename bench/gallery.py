@@ -43,6 +43,7 @@ class Gallery:
     source: NDArray[np.int64]
     sources: tuple[str, ...]
     silent: NDArray[np.bool_]
+    kind_names: tuple[str, ...] = tuple(kind.name for kind in KINDS)
 
 
 def shrunk(image: Pixels, long_side: int) -> Pixels:
@@ -82,6 +83,14 @@ def build_gallery(folders: Sequence[Path], per_kind: int, per_folder: int, seed:
     """Read up to `per_folder` originals of each folder and make `per_kind` copies of every kind."""
     rng = np.random.default_rng(seed)
     paths, source = _chosen_paths(folders, per_folder, rng)
+    return make_gallery(paths, source, tuple(folder.name for folder in folders), per_kind, seed, rng)
+
+
+def make_gallery(
+    paths: Sequence[Path], source: Sequence[int], sources: tuple[str, ...], per_kind: int, seed: int,
+    rng: np.random.Generator,
+) -> Gallery:  # fmt: skip
+    """Read the originals that OpenCV can read, each with the number of its source, and make copies of every kind."""
     images = [read_rgb(path) for path in paths]
     usable = [index for index, image in enumerate(images) if image is not None]
     pictures = [image for image in images if image is not None]
@@ -102,7 +111,7 @@ def build_gallery(folders: Sequence[Path], per_kind: int, per_folder: int, seed:
         np.array(kinds),
         np.array(grades),
         np.array(source)[usable],
-        tuple(folder.name for folder in folders),
+        sources,
         alike(pictures),
     )
 
@@ -128,11 +137,12 @@ def thumbnails(pictures: Iterable[Pixels]) -> NDArray[np.float32]:
     return np.stack(rows).astype(np.float32)
 
 
-def alike(pictures: Sequence[Pixels]) -> NDArray[np.bool_]:
+def alike(pictures: Iterable[Pixels]) -> NDArray[np.bool_]:
     """Mark pairs of originals `[n, n]` that look alike as a whole, by the correlation of grey thumbnails."""
     rows = thumbnails(pictures)
-    marked: NDArray[np.bool_] = rows @ rows.T > ALIKE_THUMB_CORRELATION
-    return marked
+    return np.concatenate(
+        [part @ rows.T > ALIKE_THUMB_CORRELATION for part in np.array_split(rows, len(rows) // 1000 + 1)]
+    )
 
 
 def without_seen(gallery: Gallery, trained_on: Sequence[Path]) -> Gallery:

@@ -1,222 +1,155 @@
 """The quality gate on good and bad pictures of every kind: how many good ones are lost, how many bad ones pass.
 
 Good pictures are those of the folders given, as they are and turned into what single numbers mistake for junk (fog,
-night, snow, bokeh, a product on white, line art, a screenshot, a sky). Bad ones are the same pictures defocused,
-smeared, under- and over-exposed. Widths are pixels of the working picture; every picture goes through a JPEG of
-random quality. Deterministic by seed.
+night, snow, bokeh, a product on white, line art, a screenshot), and drawn ones (`tests/scenes/plain.py`). Bad ones are
+the same pictures blurred, shaken, over- and under-exposed by physical models (`pipeline/training/optics.py`), and
+damaged files. A blur counts as bad from a spread of 1/200 of the long side (a disc with a radius of 1/100) and 1.5
+pixels; weaker ones and blurred fog are borderline, reported and counted on neither side. Deterministic by seed.
 
     python -m bench.quality ../shared/photos/real
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.decode import Pixels, decode, shrink
 from pipeline.quality import judge_quality, measure_quality
 from pipeline.settings import DecodeSettings, QualitySettings
+from pipeline.training.looks import LOOKS, fog
+from pipeline.training.optics import BLURS, blurred, clear_spread, developed, overexposed
 from store.errors import DecodeError
 from store.records import VerdictKind
+from tests.scenes.plain import PAINTERS, draw_plain
 
 Random = np.random.Generator
 Change = Callable[[Pixels, Random], Pixels]
+Table = dict[str, dict[str, float]]
+
 _LARGEST = 1024  # long side of the pictures worked on
+_FARTHEST = 1 / 40  # of the long side
+_DRAWN = 12  # of each kind
 
 
-def _bytes(values: NDArray[np.floating]) -> Pixels:
-    return np.asarray(values.clip(0, 255), np.uint8)
-
-
-def _noise(random: Random, shape: tuple[int, ...], sigma: float) -> NDArray[np.floating]:
-    return random.normal(0, sigma, shape)
-
-
-def _scale(rgb: Pixels) -> float:
-    return max(1.0, float(max(rgb.shape[:2])) / 512)
-
-
-def _soft(rgb: Pixels, sigma: float) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma * _scale(rgb)), np.uint8)
-
-
-def _defocus(rgb: Pixels, radius: float) -> Pixels:
-    size = max(1, round(radius * _scale(rgb)))
-    kernel = np.zeros((2 * size + 1, 2 * size + 1), np.float32)
-    cv2.circle(kernel, (size, size), size, 1.0, -1, cv2.LINE_AA)
-    return np.asarray(cv2.filter2D(rgb, -1, kernel / kernel.sum()), np.uint8)
-
-
-def _smear(rgb: Pixels, length: float, degrees: float) -> Pixels:
-    size = round(length * _scale(rgb)) | 1
-    kernel = np.zeros((size, size), np.float32)
-    kernel[size // 2] = 1
-    turn = cv2.getRotationMatrix2D((size / 2 - 0.5, size / 2 - 0.5), degrees, 1)
-    kernel = np.asarray(cv2.warpAffine(kernel, turn, (size, size)), np.float32)
-    return np.asarray(cv2.filter2D(rgb, -1, kernel / kernel.sum()), np.uint8)
-
-
-def _ellipse(rgb: Pixels, random: Random, share: float, edge: float) -> NDArray[np.float32]:
-    height, width = rgb.shape[:2]
-    mask = np.zeros((height, width), np.float32)
-    centre = int(width * random.uniform(0.35, 0.65)), int(height * random.uniform(0.35, 0.65))
-    cv2.ellipse(mask, centre, (int(width * share), int(height * share)), 0, 0, 360, 1.0, -1)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), edge * _scale(rgb)), np.float32)[..., None]
-
-
-def _fog(rgb: Pixels, random: Random) -> Pixels:
-    depth = np.linspace(random.uniform(0.75, 0.92), random.uniform(0.5, 0.75), rgb.shape[0])[:, None, None]
-    return _bytes(rgb * (1 - depth) + random.uniform(170, 205) * depth + _noise(random, rgb.shape, 1.0))
-
-
-def _night(rgb: Pixels, random: Random) -> Pixels:
-    dark = rgb * random.uniform(0.01, 0.04) + _noise(random, rgb.shape, 1.2)
-    for _ in range(int(random.integers(4, 25))):
-        place = int(random.integers(rgb.shape[1])), int(random.integers(rgb.shape[0]))
-        radius = round(random.uniform(2, 6) * _scale(rgb))
-        cv2.circle(dark, place, radius, tuple(random.uniform(150, 255, 3).tolist()), -1, cv2.LINE_AA)
-    return _bytes(dark)
-
-
-def _snow(rgb: Pixels, random: Random) -> Pixels:
-    return _bytes(255 * (rgb / 255.0) ** random.uniform(0.15, 0.25) - 4 + _noise(random, rgb.shape, 1.0))
-
-
-def _bokeh(rgb: Pixels, random: Random) -> Pixels:
-    mask = _ellipse(rgb, random, random.uniform(0.15, 0.25), 3)
-    return _bytes(rgb * mask + _soft(rgb, random.uniform(5, 9)) * (1 - mask))
-
-
-def _product(rgb: Pixels, random: Random) -> Pixels:
-    mask = _ellipse(rgb, random, random.uniform(0.15, 0.28), 0.5)
-    return _bytes(rgb * mask + 255 * (1 - mask))
-
-
-def _line_art(rgb: Pixels, _: Random) -> Pixels:
-    edges = cv2.Canny(_soft(rgb, 1.0), 60, 140)
-    return np.asarray(cv2.cvtColor(255 - edges, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def _screenshot(rgb: Pixels, random: Random) -> Pixels:
-    paper, ink = (250, 30) if random.random() < 0.6 else (28, 215)
-    page = np.full((800, 1024, 3), paper, np.uint8)
-    cv2.rectangle(page, (0, 0), (1024, 40), (90, 110, 140), -1)
-    for line in range(int(random.integers(2, 20))):
-        words = "".join(chr(int(code)) for code in random.integers(97, 123, 40))
-        cv2.putText(page, words, (60, 100 + 34 * line), 0, 0.8, (ink, ink, ink), 1, cv2.LINE_AA)
-    if random.random() < 0.5:
-        page[560:760, 60:360] = cv2.resize(rgb, (300, 200), interpolation=cv2.INTER_AREA)
-    return page
-
-
-def _sky(rgb: Pixels, random: Random) -> Pixels:
-    height, width = rgb.shape[:2]
-    shade = np.linspace(random.uniform(90, 150), random.uniform(160, 215), height)[:, None, None]
-    cloud = cv2.resize(random.normal(0, 6, (6, 8, 1)), (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
-    return _bytes(shade * np.array([0.8, 0.95, 1.15]) + cloud + _noise(random, rgb.shape, random.uniform(0.5, 2)))
-
-
-GOOD: dict[str, Change] = {
-    "as it is": lambda rgb, _: rgb,
-    "fog": _fog,
-    "night": _night,
-    "snow": _snow,
-    "bokeh": _bokeh,
-    "product": _product,
-    "line art": _line_art,
-    "screenshot": _screenshot,
-    "sky": _sky,
-    "low contrast": lambda rgb, r: _bytes(100 + rgb * r.uniform(0.15, 0.3)),
-    "high key": lambda rgb, r: _bytes(90 + rgb * r.uniform(0.5, 0.62)),
-    "small": lambda rgb, r: shrink(rgb, int(r.integers(120, 320))),
-}
-BAD: dict[str, tuple[VerdictKind, Change]] = {
-    "gaussian 3-10": (VerdictKind.BLUR, lambda rgb, r: _soft(rgb, r.uniform(3, 10))),
-    "defocus 5-12": (VerdictKind.BLUR, lambda rgb, r: _defocus(rgb, r.uniform(5, 12))),
-    "smear 12-40": (VerdictKind.BLUR, lambda rgb, r: _smear(rgb, r.uniform(12, 40), r.uniform(0, 180))),
-    "blur and noise": (
-        VerdictKind.BLUR,
-        lambda rgb, r: _bytes(_soft(rgb, r.uniform(3, 8)) + _noise(r, rgb.shape, r.uniform(1, 4))),
-    ),
-    "blurred fog": (VerdictKind.BLUR, lambda rgb, r: _soft(_fog(rgb, r), r.uniform(4, 8))),
-    "under-exposed": (VerdictKind.DARK, lambda rgb, r: _bytes(rgb * r.uniform(0.005, 0.03))),
-    "lens cap": (VerdictKind.DARK, lambda rgb, r: _bytes(r.uniform(0, 4) + _noise(r, rgb.shape, r.uniform(0, 3)))),
-    "over-exposed": (VerdictKind.BRIGHT, lambda rgb, r: _bytes(rgb * r.uniform(4, 10))),
-    "lifted": (VerdictKind.BRIGHT, lambda rgb, r: _bytes(rgb + r.uniform(140, 220))),
-    "white": (VerdictKind.BRIGHT, lambda rgb, r: _bytes(r.uniform(250, 258) + _noise(r, rgb.shape, r.uniform(0, 2)))),
+BAD: dict[str, Change] = {
+    "over-exposed": lambda rgb, r: developed(overexposed(rgb, r.uniform(0.6, 0.98)), r),
+    "white": lambda rgb, r: developed(np.full(rgb.shape, r.uniform(250, 258)), r, r.uniform(0, 2)),
+    "under-exposed": lambda rgb, r: developed(rgb * r.uniform(0.005, 0.03), r, r.uniform(0, 2)),
+    "lens cap": lambda rgb, r: developed(np.full(rgb.shape, r.uniform(0, 4)), r),
 }
 
 
-def _through_jpeg(rgb: Pixels, random: Random) -> Pixels:
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(75, 97))])[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
-
-
-def load(folder: Path, limit: int, random: Random) -> list[Pixels]:
-    """Decode up to `limit` pictures, drawn at random from a folder and reduced to 1,024 pixels."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+def load(folders: tuple[Path, ...], limit: int, random: Random) -> list[Pixels]:
+    """Decode up to `limit` pictures, drawn at random from each folder and reduced to 1,024 pixels."""
+    suffixes = {".jpg", ".jpeg", ".png", ".webp", ".avif"}
     pictures = []
-    for index in random.permutation(len(files))[:limit]:
-        try:
-            pictures.append(shrink(decode(files[index].read_bytes(), DecodeSettings()).rgb, _LARGEST))
-        except DecodeError:
-            continue
+    for folder in folders:
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+        for index in random.permutation(len(files))[:limit]:
+            try:
+                rgb = shrink(decode(files[index].read_bytes(), DecodeSettings()).rgb, _LARGEST)
+            except DecodeError:
+                continue
+            if min(rgb.shape[:2]) >= 64:
+                pictures.append(rgb)
     return pictures
 
 
-def _verdicts(pictures: list[Pixels], change: Change, seed: int) -> tuple[list[VerdictKind], list[float]]:
-    kinds, brightness = [], []
+def _spreads(rgb: Pixels, random: Random) -> tuple[float, float]:
+    """Draw the width of a clear blur and of a borderline one, in pixels."""
+    least = clear_spread(rgb)
+    farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
+    return float(np.exp(random.uniform(np.log(least), np.log(farthest)))), least * random.uniform(0.4, 0.95)
+
+
+def _variants(rgb: Pixels, number: int, random: Random) -> Iterator[tuple[str, Pixels]]:
+    """Make the good, bad and borderline pictures of one original, each with the name of its row."""
+    yield "good: as it is", rgb
+    for name in random.permutation(list(LOOKS))[:3]:
+        yield f"good: {name}", developed(LOOKS[name](rgb, random).astype(np.float32), random, random.choice((0, 1.5)))
+    for turn in range(2):
+        kind = BLURS[(number + turn) % len(BLURS)]
+        clear, slight = _spreads(rgb, random)
+        yield f"bad: {kind}", developed(blurred(rgb, kind, clear, random), random)
+        if turn == 0:
+            yield f"borderline: {kind}", developed(blurred(rgb, kind, slight, random), random)
+    name = list(BAD)[number // 2 % len(BAD)] if number % 2 else "over-exposed"
+    yield f"bad: {name}", BAD[name](rgb, random)
+    if number % 4 == 0:
+        yield "borderline: blurred fog", developed(blurred(fog(rgb, random), "gaussian", clear, random), random)
+
+
+def _rejected(rgb: Pixels) -> bool:
+    return judge_quality(measure_quality(rgb), QualitySettings())[0] is not VerdictKind.KEEP
+
+
+def _broken(rgb: Pixels, random: Random) -> bool:
+    """Whether a file cut off or overwritten in its head is refused."""
+    data = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    damaged = data[: int(len(data) * random.uniform(0.02, 0.9))] if random.random() < 0.7 else bytes(400) + data[400:]
+    try:
+        return _rejected(decode(damaged, DecodeSettings()).rgb)
+    except DecodeError:
+        return True
+
+
+def measure_gate(pictures: list[Pixels], seed: int) -> Table:
+    """Return, for each kind, the number of pictures and the share (per cent) that was rejected."""
+    counts: dict[str, list[bool]] = {}
     for number, rgb in enumerate(pictures):
         random = np.random.default_rng([seed, number])
-        quality = measure_quality(_through_jpeg(change(rgb, random), random))
-        kinds.append(judge_quality(quality, QualitySettings())[0])
-        brightness.append(quality.brightness)
-    return kinds, brightness
+        for row, picture in _variants(rgb, number, random):
+            counts.setdefault(row, []).append(_rejected(picture))
+        if number % 8 == 0:
+            counts.setdefault("bad: broken file", []).append(_broken(rgb, random))
+    for name in PAINTERS:
+        for number in range(_DRAWN):
+            random = np.random.default_rng([seed, number])
+            size = (640, 480) if number % 3 else (200, 267)
+            drawn = draw_plain(name, 100 * seed + number, size, random.choice((0.0, 1.5)))
+            counts.setdefault(f"good: drawn {name}", []).append(
+                _rejected(developed(drawn.astype(np.float32), random, 0))
+            )
+    return {
+        row: {"pictures": len(counts[row]), "rejected": 100 * sum(counts[row]) / len(counts[row])}
+        for row in sorted(counts)
+    }
 
 
-def measure_gate(pictures: list[Pixels], seed: int) -> dict[str, dict[str, float]]:
-    """Return, for each kind, the number of pictures and the share (per cent) that was judged wrongly."""
-    table: dict[str, dict[str, float]] = {}
-    for name, change in GOOD.items():
-        kinds, _ = _verdicts(pictures, change, seed)
-        wrong = sum(kind is not VerdictKind.KEEP for kind in kinds)
-        table[f"good: {name}"] = {"pictures": len(kinds), "wrong": 100 * wrong / len(kinds)}
-    for name, (verdict, change) in BAD.items():
-        kinds, brightness = _verdicts(pictures, change, seed)
-        if verdict is VerdictKind.BRIGHT:  # a black shirt takes more than that to be blown out
-            kinds = [kind for kind, mean in zip(kinds, brightness, strict=True) if mean > 220]
-        wrong = sum(kind is VerdictKind.KEEP for kind in kinds)
-        table[f"bad: {name}"] = {"pictures": len(kinds), "wrong": 100 * wrong / max(1, len(kinds))}
-    return table
+def summary(table: Table) -> dict[str, float]:
+    """Return the two figures that matter, in per cent: good pictures rejected, bad ones passed."""
+    shares = {}
+    for side in ("good", "bad"):
+        rows = [row for name, row in table.items() if name.startswith(f"{side}:")]
+        total = sum(row["pictures"] for row in rows)
+        shares[side] = sum(row["rejected"] * row["pictures"] for row in rows) / max(1, total)
+    return {"good_rejected": shares["good"], "bad_passed": 100 - shares["bad"]}
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--limit", default=300, show_default=True, help="Pictures drawn from the folder.")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--limit", default=100, show_default=True, help="Pictures drawn from each folder.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write the table here as well.")
-def main(folder: Path, limit: int, seed: int, target: Path | None) -> None:
-    """Measure the quality gate on the pictures of FOLDER."""
+def main(folders: tuple[Path, ...], limit: int, seed: int, target: Path | None) -> None:
+    """Measure the quality gate on the pictures of FOLDERS; they should be good ones."""
     cv2.setNumThreads(1)
-    pictures = load(folder, limit, np.random.default_rng(seed))
+    pictures = load(folders, limit, np.random.default_rng(seed))
     if not pictures:
-        sys.exit(f"no picture in {folder}")
+        sys.exit("no picture in these folders")
     table = measure_gate(pictures, seed)
     for name, row in table.items():
-        print(f"{name:24s} {row['pictures']:6.0f} {row['wrong']:7.2f} % wrong")
-    for side, word in (("good", "rejected"), ("bad", "passed")):
-        rows = [row for name, row in table.items() if name.startswith(side)]
-        total = sum(row["pictures"] for row in rows)
-        share = sum(row["wrong"] * row["pictures"] for row in rows) / total
-        print(f"{side} pictures {word}: {share:.2f} % of {total:.0f}")
+        print(f"{name:26s} {row['pictures']:6.0f} {row['rejected']:7.2f} % rejected")
+    figures = summary(table)
+    print(f"good pictures rejected: {figures['good_rejected']:.2f} %")
+    print(f"bad pictures passed: {figures['bad_passed']:.2f} %")
     if target is not None:
-        target.write_text(json.dumps(table, indent=1) + "\n")
+        target.write_text(json.dumps({"schema": 1, **figures, "kinds": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

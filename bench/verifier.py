@@ -2,7 +2,7 @@
 each takes.
 
 Three trials: edited copies of every kind and grade of `bench.copies`; look-alikes (nearest neighbours by
-coarse colours and edges among all pictures, at different paths, not known to be the same); consecutive
+the shipped embedder within each folder, at different paths, not known to be the same); consecutive
 frames of image sequences and clips. Prints a table and writes JSON; `--sheets` also writes a side-by-side
 picture of every look-alike or frame pair called a copy, because some sets hold true near-duplicates and
 only a person can tell.
@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.copies import KINDS, edited_copy
-from pipeline.decode import DecodeSettings, decode_preview, preview
+from pipeline.decode import DecodeSettings, decode_preview, model_input, preview
+from pipeline.embedding import EmbeddingSettings, load_embedder
 from pipeline.verify import Prepared, SecondLook, VerifySettings, prepare, verify
 
 Pixels = NDArray[np.uint8]
@@ -34,6 +35,7 @@ ORIGINALS = tuple(
     f"real/{name}" for name in ("coco128", "clothing-dataset", "grocery-train", "odm-seneca", "brighton-beach")
 )
 SEQUENCES = ("real/fod-a-sequence", "train/fod-a", "train/gtea", "real/grocery-train")
+CHUNK = 32
 _DECODING = DecodeSettings()
 
 
@@ -55,7 +57,8 @@ class Row:
     name: str
     look: SecondLook
     verify_ms: float
-    prepare_ms: float
+    prepare_ms: float  # of one picture
+    corners_ms: float | None  # of one picture; None where the look needed none
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -86,26 +89,25 @@ def edited_pairs(photos: Path, count: int, seed: int) -> Iterator[Pair]:
 
 
 def lookalike_pairs(photos: Path, count: int) -> Iterator[Pair]:
-    """Pair each picture with its two nearest by coarse colours and edges; the `count` nearest pairs."""
-    paths, marks = [], []
-    for path in pictures(photos / "real") + pictures(photos / "train"):
-        read = load(path)
-        if read is not None:
-            paths.append(path)
-            marks.append(_mark(read))
-    table = np.stack(marks)
-    found: dict[tuple[int, int], float] = {}
-    for start in range(0, len(table), 1000):
-        alike = table[start : start + 1000] @ table.T
-        alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -1
-        for row, nearest in enumerate(np.argpartition(-alike, 2, axis=1)[:, :2]):
-            for other in nearest:
-                pair = (min(start + row, int(other)), max(start + row, int(other)))
-                found[pair] = float(alike[row, other])
-    for (i, j), _ in sorted(found.items(), key=lambda item: -item[1])[:count]:
-        a, b = load(paths[i]), load(paths[j])
+    """Pair each picture with the three that the shipped embedder finds nearest in its folder; the `count` nearest."""
+    found: list[tuple[float, Path, Path]] = []
+    embedder = load_embedder(EmbeddingSettings())
+    for folder in sorted({path.parent for path in pictures(photos / "real") + pictures(photos / "train")}):
+        paths, inputs = [], []
+        for path in pictures(folder):
+            read = load(path)
+            if read is not None:
+                paths.append(path)
+                inputs.append(model_input(decode_preview(preview(read, _DECODING)), embedder.input_size))
+        chunks = range(0, len(inputs), CHUNK)
+        vectors = np.concatenate([embedder.embed(np.stack(inputs[start : start + CHUNK])) for start in chunks])
+        alike = np.triu(vectors @ vectors.T, 1)
+        for row, nearest in enumerate(np.argsort(-alike, axis=1)[:, :3]):
+            found += [(float(alike[row, other]), paths[row], paths[other]) for other in nearest]
+    for _, first, second in sorted(found, key=lambda item: -item[0])[:count]:
+        a, b = load(first), load(second)
         if a is not None and b is not None:
-            yield Pair(f"look-alike {paths[i].parent.name}", f"{_short(paths[i])} {_short(paths[j])}", a, b)
+            yield Pair(f"look-alike {first.parent.name}", f"{_short(first)} {_short(second)}", a, b)
 
 
 def frame_pairs(photos: Path, count: int) -> Iterator[Pair]:
@@ -161,16 +163,6 @@ def _at_most(pixels: Pixels, long_side: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _mark(pixels: Pixels) -> NDArray[np.float32]:
-    """Describe coarse colours and edges in one unit vector."""
-    small = cv2.resize(pixels, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32)
-    grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (16, 16), interpolation=cv2.INTER_AREA)
-    edges = cv2.Laplacian(grey.astype(np.float32), cv2.CV_32F)
-    parts = [part.ravel() - part.mean() for part in (small, edges)]
-    joined = np.concatenate([part / (np.linalg.norm(part) + 1e-3) for part in parts])
-    return np.asarray(joined / np.sqrt(2), np.float32)
-
-
 def examine(pair: Pair, settings: VerifySettings) -> tuple[Row, Prepared, Prepared]:
     """Look at one pair as the daemon does: from the stored previews."""
     previews = [decode_preview(preview(pixels, _DECODING)) for pixels in (pair.a, pair.b)]
@@ -179,7 +171,13 @@ def examine(pair: Pair, settings: VerifySettings) -> tuple[Row, Prepared, Prepar
     ready = time.thread_time()
     look = verify(a, b, settings)
     done = time.thread_time()
-    return Row(pair.trial, pair.name, look, (done - ready) * 1e3, (ready - start) * 5e2), a, b
+    searched = sum("points" in vars(each) for each in (a, b))
+    if not searched:
+        return Row(pair.trial, pair.name, look, (done - ready) * 1e3, (ready - start) * 5e2, None), a, b
+    verify(a, b, settings)  # the corners are known now, as they are of most pictures in a run
+    again = time.thread_time() - done
+    corners = (done - ready - again) / searched * 1e3
+    return Row(pair.trial, pair.name, look, again * 1e3, (ready - start) * 5e2, corners), a, b
 
 
 def sheet(pair: Pair, row: Row, folder: Path, number: int) -> None:
@@ -215,6 +213,8 @@ def table(rows: Sequence[Row]) -> list[dict[str, object]]:
                 "verify_ms_p50": round(float(times[0]), 2),
                 "verify_ms_p95": round(float(times[1]), 2),
                 "prepare_ms_p50": round(float(np.median([row.prepare_ms for row in members])), 2),
+                "corners_ms_p50": round(float(np.median([row.corners_ms or 0.0 for row in members])), 2),
+                "corners_needed": round(sum(row.corners_ms is not None for row in members) / len(members), 3),
             }
         )
     return out
@@ -248,12 +248,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.sheets and doubtful and str(row.look.kind) == "copy":
                 sheet(pair, row, options.sheets, len(rows))
     summary = table(rows)
-    print(f"{'trial':34s} pairs   copy edited   none   verify p50/p95 ms  prepare ms")
+    print(f"{'trial':34s} pairs   copy edited   none   verify p50/p95 ms  prepare  corners ms  needed")
     for line in summary:
         print(
             f"{line['trial']:34s} {line['pairs']:5d} {line['copy']:6.3f} {line['edited']:6.3f}"
             f" {line['None']:6.3f}"
-            f"   {line['verify_ms_p50']:6.1f} {line['verify_ms_p95']:6.1f}      {line['prepare_ms_p50']:6.1f}"
+            f"   {line['verify_ms_p50']:6.1f} {line['verify_ms_p95']:6.1f}    {line['prepare_ms_p50']:6.1f}"
+            f"      {line['corners_ms_p50']:6.1f}  {line['corners_needed']:6.2f}"
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     written = {"schema": 1, "seed": options.seed, "trials": summary}

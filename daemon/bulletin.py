@@ -62,6 +62,7 @@ class Bulletin:
             groups=catalog.count_groups(),
             queue=queue,
             verdicts=verdicts,
+            rulings=catalog.rulings.count(),
             images_per_second=round(self._rate(now), 2),
             index=self._index(),
             last_error=self._last_error,

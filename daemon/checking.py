@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from daemon.reading import Reader
-from pipeline.grouping import full_walk
+from pipeline.grouping import full_walk, outranks, yields
 from pipeline.hashing import content_sha256
 from store.ledger import Ledger
 from store.records import REJECTS, CatalogFile, Level, VerdictKind
@@ -72,15 +72,19 @@ def _standings(reader: Reader, level: Level) -> Iterator[str]:
             yield f"law 2: image {image_id} stands behind {keeper_id}, which is no keeper ({level})"
         elif keeper_id != image_id and not view.matches(image_id, keeper_id):
             yield f"law 2: image {image_id} does not match its keeper {keeper_id} ({level})"
+        for other in view.apart_from(image_id):
+            if image_id < other and rows.get(other) == keeper_id:
+                yield f"law 6: images {image_id} and {other} share keeper {keeper_id} against a ruling"
     keepers = [image_id for image_id, keeper_id in rows.items() if image_id == keeper_id]
     for keeper_id in keepers:
+        own = view.rank(keeper_id)
+        barred = {rows.get(i) for i in view.apart_from(keeper_id) if i in rows and outranks(view.rank(i), own)}
         for other in view.keepers_near(keeper_id):
-            both_protected = view.rank(keeper_id).protected and view.rank(other).protected
-            if keeper_id < other and not both_protected and view.matches(keeper_id, other):
-                yield f"law 3: keepers {keeper_id} and {other} match ({level})"
+            if yields(own, view.rank(other)) and other not in barred and view.matches(keeper_id, other):
+                yield f"law 3: keepers {other} and {keeper_id} match ({level})"
     for family in _families(rows):
         ranks = [view.rank(image_id) for image_id in family]
-        walked = full_walk(ranks, view.matches)
+        walked = full_walk(ranks, view.matches, view.apart_from)
         for image_id, keeper_id in walked.items():
             if rows[image_id] != keeper_id and rows[image_id] in family:
                 yield f"law 4: image {image_id} stands behind {rows[image_id]}, the walk says {keeper_id} ({level})"

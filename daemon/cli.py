@@ -1,6 +1,7 @@
 """The command: verbs by name, errors with a hint, exit codes. Verbs are imported when they are called."""
 
 import difflib
+import errno
 import importlib
 import io
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from store.errors import AccessError, DedupdError, UsageError
+from store.errors import AccessError, DedupdError, DiskFullError, UsageError
 from store.text import printable
 
 # Small products on many threads cost more in waiting than in work: a second look 25 ms instead of 6 on two busy
@@ -26,10 +27,14 @@ _VERBS = {
     "groups": "List groups of duplicates and of similar pictures.",
     "search": "Find the nearest known pictures to an image.",
     "report": "Write the HTML report from what is known.",
+    "backup": "Copy the catalog, list copies, or restore one.",
+    "rule": "Say what dedupd must believe: not duplicates, keep both, keep this one.",
     "undo": "Take back what was moved or copied.",
     "check": "Check the catalog against the laws, and against the disk.",
     "reindex": "Build previews, embeddings and indexes again.",
     "config": "Check a configuration, or print one to start from.",
+    "service": "Start with the system: install, uninstall, status, logs.",
+    "doctor": "Look for what keeps dedupd from working here, and name the line to change.",
     "bench": "Measure accuracy and speed on this machine.",
 }
 
@@ -99,10 +104,18 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader left, as `head` does; nothing is wrong, and the flush at the end must not say otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except PermissionError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "something it needs"
-        sys.exit(_fail(AccessError(f"no permission for {name}", "check who owns it, and its mode"), words))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        sys.exit(_fail(_of_system(error), words))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _of_system(error: OSError) -> DedupdError:
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "something it needs"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"no space is left for {name}", "free some, then try again: it goes on where it was")
+    return AccessError(f"no permission for {name}: {error.strerror}", "check who owns it, its mode, and its mount")
 
 
 def _usage_hint(error: click.ClickException) -> str:

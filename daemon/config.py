@@ -43,6 +43,9 @@ class UpkeepSettings:
     report_minutes: Annotated[float, Gt(0)] = 60.0  # HTML report into the state folder
     forget_after_days: Annotated[float, Gt(0)] = 30.0  # facts about images without a file
     max_vanished_share: Annotated[float, Ge(0), Le(1)] = 0.2  # of a folder at once, before a person must confirm
+    backup_hours: Annotated[float, Gt(0)] = 24.0  # between backups of the catalog
+    keep_backups: Annotated[int, Ge(0)] = 3  # of the catalog, in the state folder; 0: make none
+    min_free_state_mb: Annotated[int, Ge(0)] = 64  # on the state folder's volume, below which the service pauses
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class Ingest:
     clock_ns: Callable[[], int]
     changed: list[CatalogFile] = field(default_factory=list)  # files whose verdict changed since last taken
     last_failure: Failure | None = None
+    measured: int = 0  # results that came back from the workers, ever
+    torn_settle_seconds: float = 0.0  # how long a file that cannot be decoded must have been at rest to be believed
     _folders: dict[str, int] = field(default_factory=dict)  # of the paths the workers have
     _again: deque[Job] = field(default_factory=deque)  # changed while the workers had them
     _batch: list[Seen] = field(default_factory=list)
@@ -70,10 +72,36 @@ class Ingest:
     def turn(self, wait_seconds: float, *, flush: bool) -> int:
         """Collect results and admit a full batch (or, with `flush`, whatever is there once the workers are idle)."""
         for task, result in self.pool.results(wait_seconds):
-            self._batch.append(Seen(self._folders.pop(task.path), result))
+            self.measured += 1
+            seen = Seen(self._folders.pop(task.path), result)
+            if not self._put_off(seen):
+                self._batch.append(seen)
         if len(self._batch) < _BATCH and not (flush and not self.pool.pending):
             return 0
         return self._admit()
+
+    def withdraw(self, root: str, reason: str) -> None:
+        """Take back what the workers have of a folder that does not answer; it is tried again later."""
+        beginning = root.rstrip("/") + "/"
+        for task in self.pool.withdraw(lambda path: path.startswith(beginning)):
+            folder_id = self._folders.pop(task.path)
+            self.arrivals.fail(task.path, folder_id, reason, self.clock_ns(), _retry_seconds)
+
+    def _put_off(self, seen: Seen) -> bool:
+        """Put off a torn file that changed a moment ago: a writer may close it, pause, and go on.
+
+        Moved away in such a pause, it would be found in two halves.
+        """
+        torn = seen.result
+        if not isinstance(torn, Failure) or torn.kind is not FailureKind.CORRUPT or torn.stat is None:
+            return False
+        now_ns = self.clock_ns()
+        rest_seconds = self.torn_settle_seconds - (now_ns - torn.stat.ctime_ns) / 1e9
+        if not 0 < rest_seconds <= self.torn_settle_seconds:  # more than that: the clock of a server is ahead
+            return False
+        reason = f"perhaps unfinished: {torn.reason}"
+        self.arrivals.fail(torn.path, seen.folder_id, reason, now_ns, lambda _: rest_seconds)
+        return True
 
     def _admit(self) -> int:
         batch, self._batch = self._batch, []

@@ -10,6 +10,7 @@ from pipeline.flow import open_knowledge
 from pipeline.knowledge import Knowledge
 from pipeline.verdicts import Judge
 from store.catalog import Catalog
+from store.database import telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class Reader:
 
 @contextmanager
 def reading(state: StateFolder, settings: Settings) -> Iterator[Reader]:
-    """Open a state folder for reading. Raises CatalogError when there is none."""
-    catalog = Catalog(state.catalog, read_only=True)
-    try:
-        knowledge = open_knowledge(catalog, state.path, settings.flow)
-        yield Reader(catalog, knowledge, Judge(knowledge, settings.keeper))
-    finally:
-        catalog.close()
+    """Open a state folder for reading. Raises NoCatalogError when there is none, DamageError for a damaged one."""
+    with telling(state.catalog):
+        catalog = Catalog(state.catalog, read_only=True)
+        try:
+            knowledge = open_knowledge(catalog, state.path, settings.flow)
+            yield Reader(catalog, knowledge, Judge(knowledge, settings.keeper))
+        finally:
+            catalog.close()

@@ -2,16 +2,23 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from daemon.asking import Disks, NoAnswerError
 from daemon.folders import HotFolder, is_below, scan_changes, unchanged, vanish_brake
 from daemon.ingest import Job
-from daemon.session import Session
+from daemon.session import Session, has_content
 from daemon.settle import Settle
 from daemon.walking import Excluded, WalkProblem, is_candidate, look
+from pipeline.planning import FolderPlan
 from store.errors import StateError
-from store.records import CatalogFile, FileStat, Folder
+from store.records import CatalogFile, FileStat, Folder, VerdictKind
+
+_NO_ANSWER = "its disk does not answer"
+_SILENT_RETRY_SECONDS = 30.0
+_LONGEST_BURST_SECONDS = 30.0  # deletions that go on for longer are believed in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ class Reception:
         self._session = session
         self._watched = watched
         self._settle = Settle(session.settings.settle)
+        output = os.path.realpath(session.state.quarantine)
+        self._outputs = {root: home.hot.output or output for root, home in watched.items()}
+        self._disks = Disks({*watched, *self._outputs.values()})
+        self._silent: set[str] = set()  # roots and quarantines whose disk does not answer
         self._gone: dict[str, float] = {}  # path → when to believe that it is gone
         self._queue: deque[Job] = deque()
         self._accepted: set[str] = set()  # roots whose next big loss was confirmed by a person
@@ -52,7 +63,11 @@ class Reception:
         hot = watched.hot
         if not is_candidate(path, watched.folder.path, hot.recursive, hot.ignore, watched.exclude):
             return
-        stat = look(path)
+        try:
+            stat = self._disks.ask(hot.path, partial(look, path))
+        except NoAnswerError:
+            self._doubted.add(hot.path)
+            return
         if stat is not None:
             self._gone.pop(path, None)
             self._settle.feed(stat, now)
@@ -62,27 +77,29 @@ class Reception:
 
     def take_settled(self, now: float) -> None:
         """Move what has settled into the queue, durably; follow renames; let go of what is gone."""
-        settled = self._settle.confirmed(now, look)
+        self._note_silence(now)
+        settled = self._settle.confirmed(now, self._look_or_doubt)
         known = [stat.path for stat in settled if self._is_known(stat)]
         self._session.arrivals.remove(known)
         ready = [stat for stat in settled if stat.path not in set(known)]
         arrivals = [(stat.path, home.folder.id) for stat in ready if (home := self._home_of(stat.path)) is not None]
         self._session.arrivals.add(arrivals, self._session.clock_ns())
         self._queue.extend((folder_id, path) for path, folder_id in arrivals)
-        due = [path for path, when in self._gone.items() if when <= now]
-        if due:
-            for path in due:
-                del self._gone[path]
-            self._let_go([path for path in due if look(path) is None])
+        self._let_go(self._take_gone(now))
 
     def jobs(self) -> Iterator[Job]:
-        """Yield jobs until the queue is empty."""
+        """Yield jobs until the queue is empty; those on a disk that does not answer are put off."""
         while self._queue:
-            yield self._queue.popleft()
+            folder_id, path = self._queue.popleft()
+            if self._silent and (home := self._home_of(path)) is not None and home.hot.path in self._silent:
+                now_ns = self._session.clock_ns()
+                self._session.arrivals.fail(path, folder_id, _NO_ANSWER, now_ns, lambda _: _SILENT_RETRY_SECONDS)
+            else:
+                yield folder_id, path
 
     def next_due(self, now: float) -> float | None:
         """Return when `take_settled` has work, None when nothing waits."""
-        times = [*self._gone.values(), *filter(None, [self._settle.next_due(now)])]
+        times = [*(due for due, _ in self._bursts()), *filter(None, [self._settle.next_due(now)])]
         return min(times, default=None)
 
     def resume(self, now: float) -> None:
@@ -94,6 +111,20 @@ class Reception:
         """Look again at failed arrivals whose time has come."""
         for arrival in self._session.arrivals.due(self._session.clock_ns()):
             self._retry(arrival.path, now)
+
+    def reachable(self, plans: Mapping[int, FolderPlan]) -> dict[int, FolderPlan]:
+        """Leave out the folders whose disk, or whose quarantine's, does not answer: a move would wait for ever."""
+        places = {folder_id: {plan.root, plan.quarantine_root} for folder_id, plan in plans.items()}
+        return {folder_id: plan for folder_id, plan in plans.items() if not places[folder_id] & self._silent}
+
+    def act_again(self, root: str) -> None:
+        """Let what was to be moved from a folder be tried again: it was away and is back."""
+        files = self._session.catalog.files_in(self._watched[root].folder.id)
+        self.changed += [file for file in files if file.verdict is not VerdictKind.KEEP]
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._disks.close()
 
     def accept_loss(self, root: str) -> None:
         """Let the next reconciliation of a folder forget however much is gone: a person said so."""
@@ -116,7 +147,7 @@ class Reception:
         unseen = [problem.path for problem in problems]
         changes = scan_changes(stats, files, unseen)
         for old_path, stat in changes.renamed:
-            if not self._session.holds(known[old_path], stat.path):
+            if not self._holds(known[old_path], stat.path):
                 changes.vanished.append(old_path)
                 changes.new.append(stat)
                 continue
@@ -140,12 +171,32 @@ class Reception:
         self._accepted.discard(root)
         self.changed += self._session.flow.forget_files(files, self._session.clock_ns())
 
+    def _take_gone(self, now: float) -> list[str]:
+        """Return the paths to believe gone: of a folder all or none, so that no burst passes by the brake in parts."""
+        taken = [path for due, paths in self._bursts() if due <= now for path in paths]
+        for path in taken:
+            del self._gone[path]
+        return [path for path in taken if self._ask(path, partial(_is_gone, path))]
+
+    def _bursts(self) -> list[tuple[float, list[str]]]:
+        """Return, of each folder, what seems gone, and when to believe it."""
+        by_root: dict[Watched | None, list[str]] = {}
+        for path in self._gone:
+            by_root.setdefault(self._home_of(path), []).append(path)
+        bursts = []
+        for paths in by_root.values():
+            times = [self._gone[path] for path in paths]
+            bursts.append((min(max(times), min(times) + _LONGEST_BURST_SECONDS), paths))
+        return bursts
+
     def _let_go(self, paths: list[str]) -> None:
         """Forget single files that a person deleted; a big loss is left to a walk, which knows the whole folder."""
         by_root: dict[str, list[CatalogFile]] = {}
         for path in paths:
             file, home = self._session.catalog.file(path), self._home_of(path)
-            if file is not None and home is not None and os.path.isdir(home.folder.path):
+            if file is None or home is None:
+                continue
+            if self._ask(path, partial(os.path.isdir, home.folder.path)):
                 by_root.setdefault(home.folder.path, []).append(file)
         counts = self._session.catalog.folder_counts() if by_root else {}
         for root, files in by_root.items():
@@ -161,22 +212,72 @@ class Reception:
         if file is not None:
             return unchanged(file.stat, stat)
         twin, home = catalog.file_with_body(stat), self._home_of(stat.path)
-        if twin is None or home is None or os.path.lexists(twin.stat.path) or not self._session.holds(twin, stat.path):
+        if twin is None or home is None or not self._ask(twin.stat.path, partial(_has_no_name, twin.stat.path)):
+            return False
+        if not self._holds(twin, stat.path):
             return False
         self._gone.pop(twin.stat.path, None)
         self.changed += self._session.flow.rename_file(twin, stat, home.folder.id, self._session.clock_ns())
         return True
 
     def _retry(self, path: str, now: float) -> None:
-        stat = look(path)
+        try:
+            stat = self._disks.ask(self._root_of(path), partial(look, path))
+        except NoAnswerError:
+            return
         if stat is None:
             self._session.arrivals.remove([path])
         else:
             self._settle.forget(path)
             self._settle.feed(stat, now)
 
+    # -- asking the disks ---------------------------------------------------------------------------------------------
+
+    def _note_silence(self, now: float) -> None:
+        """Find out which disks have gone silent or come back, and let nothing wait for the silent ones."""
+        self._disks.tick(now)
+        silent = self._disks.silent
+        for root in (silent - self._silent) & self._watched.keys():
+            self._session.ingest.withdraw(root, _NO_ANSWER)
+            self._doubted.add(root)
+        back = self._silent - silent
+        for root, output in self._outputs.items():
+            if {root, output} & back:
+                self.act_again(root)
+        self._silent = silent
+
+    def _look_or_doubt(self, path: str) -> FileStat | None:
+        try:
+            return self._disks.ask(self._root_of(path), partial(look, path))
+        except NoAnswerError:
+            self._doubted |= {root for root in [self._root_of(path)] if root}  # a walk will find it again
+            return None
+
+    def _ask(self, path: str, question: Callable[[], bool]) -> bool:
+        """Ask something about a path; no answer is a no."""
+        try:
+            return self._disks.ask(self._root_of(path), question)
+        except NoAnswerError:
+            return False
+
+    def _holds(self, file: CatalogFile, path: str) -> bool:
+        sha256 = self._session.catalog.image(file.image_id).sha256  # here: the catalog belongs to this thread
+        return self._ask(path, partial(has_content, path, sha256))
+
+    def _root_of(self, path: str) -> str | None:
+        home = self._home_of(path)
+        return None if home is None else home.hot.path
+
     def _home_of(self, path: str) -> Watched | None:
         for root, watched in self._watched.items():
             if path.startswith(root.rstrip("/") + "/"):
                 return watched
         return None
+
+
+def _is_gone(path: str) -> bool:
+    return look(path) is None
+
+
+def _has_no_name(path: str) -> bool:
+    return not os.path.lexists(path)

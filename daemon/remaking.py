@@ -1,31 +1,52 @@
-"""Make previews again from the files that hold the images."""
+"""Make previews again from the files that hold the images, and measure again what an earlier dedupd measured less of."""
 
 from daemon.session import Session
 from daemon.terminal import Advance
 from daemon.workers import WorkerPool
 from pipeline.measuring import MeasureTask
-from store.records import Measurement
+from store.records import ImageState, Measurement, Observation
 
 
 def remake_previews(session: Session, advance: Advance) -> tuple[int, int]:
-    """Decode every image whose preview is missing; return (made, could not be made)."""
-    previews, catalog = session.flow.knowledge.previews, session.catalog
-    missing: dict[str, bytes] = {}
-    ids = catalog.image_ids()
-    for start in range(0, len(ids), 500):
-        files = catalog.files_of(ids[start : start + 500])
-        for image in catalog.images(ids[start : start + 500]).values():
-            if image.observation is not None and not previews.has(image.sha256):
-                file = files[image.id][0]
-                missing[file.lies_at or file.stat.path] = image.sha256
-    made, waiting, total = 0, list(missing), len(missing)
+    """Decode every image whose preview is missing or whose traces nobody looked for.
+
+    Return how many missing previews were made, and how many could not be.
+    """
+    previews = session.flow.knowledge.previews
+    wanted = _incomplete(session)
+    lacking = {path for path, image in wanted.items() if not previews.has(image.sha256)}
+    made, done, waiting = 0, 0, list(wanted)
     with WorkerPool(session.settings.workers, session.settings.decode, session.settings.quality) as pool:
         while waiting or pool.pending:
             while waiting and pool.free:
                 pool.submit(MeasureTask(waiting.pop(), session.flow.input_size))
             for task, result in pool.results(1.0):
-                if isinstance(result, Measurement) and result.hashes.sha256 == missing[task.path]:
+                done += 1
+                if isinstance(result, Measurement) and result.hashes.sha256 == wanted[task.path].sha256:
                     previews.write(result.hashes.sha256, result.preview)
-                    made += 1
-            advance(made, total)
-    return made, total - made
+                    _measured_again(session, wanted[task.path].id, result)
+                    made += task.path in lacking
+            advance(done, len(wanted))
+    return made, len(lacking) - made
+
+
+def _incomplete(session: Session) -> dict[str, ImageState]:
+    """Return, by the path of one of its files, every image that lacks its preview or its traces."""
+    previews, catalog = session.flow.knowledge.previews, session.catalog
+    found: dict[str, ImageState] = {}
+    ids = catalog.image_ids()
+    for start in range(0, len(ids), 500):
+        files = catalog.files_of(ids[start : start + 500])
+        for image in catalog.images(ids[start : start + 500]).values():
+            seen = image.observation
+            if seen is not None and (seen.traces is None or not previews.has(image.sha256)):
+                file = files[image.id][0]
+                found[file.lies_at or file.stat.path] = image
+    return found
+
+
+def _measured_again(session: Session, image_id: int, result: Measurement) -> None:
+    """Store what was measured; the judging that follows a remake goes by it."""
+    seen = Observation(result.stat.size, result.picture, result.quality, result.hashes, result.traces)
+    with session.catalog.transaction():
+        session.catalog.put_observation(image_id, seen)

@@ -184,6 +184,7 @@ def _report_file(result: FileResult, root: str) -> ReportFile:
 
 def _settings_in_words(settings: Settings, knowledge: Knowledge) -> list[tuple[str, str]]:
     quality, matching = settings.quality, settings.matching
+    rulings = knowledge.catalog.rulings.count()
     return [
         ("Blur", f"sharpness below {quality.min_sharpness:g}"),
         ("Dark", f"mean grey below {quality.min_brightness:g}"),
@@ -191,4 +192,5 @@ def _settings_in_words(settings: Settings, knowledge: Knowledge) -> list[tuple[s
         ("Candidates", f"pHash within {matching.max_phash_bits} bits, dHash within {matching.max_dhash_bits}"),
         ("Model", knowledge.model_id),
         ("Keeper", ", then ".join(name.replace("_", " ") for name in settings.keeper.criteria)),
+        *([("Rulings", f"{rulings} by people, before all of this")] if rulings else []),
     ]

@@ -1,6 +1,7 @@
 """The hot folders of a running service: watched, recognised, walked; offline is not deleted."""
 
 import os
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ class Roots:
 
     def __init__(self, session: Session, put: Callable[[str, Any], None]) -> None:
         self._session = session
-        self._watcher = Watcher(lambda path: put("path", path), lambda root, _: self.walk(root))
+        self._watcher = Watcher(lambda path: put("path", path), self._rescan)
+        self._told: set[str] = set()  # problems of watching that are in the log
         refuse_nesting(session.settings, session.state)
         outputs = _outputs(session.settings, session.state)
         exclude = frozenset({*outputs, os.path.realpath(session.state.path)})
@@ -87,6 +89,7 @@ class Roots:
     def check(self, now: float) -> None:
         """Look after watches and roots; called every few seconds."""
         self._watcher.check(now)
+        self._tell()
         for root in self._roots.values():
             silent = root.caretaker.silent_seconds()
             if silent > _HANGING_SECONDS:
@@ -107,6 +110,8 @@ class Roots:
         self._remember_identity(root, seen)
         if seen.files is None:
             back = before in (FolderState.OFFLINE, FolderState.WAITING)
+            if back:
+                reception.act_again(seen.root)
             unwalked = not (root.walked or root.walking or before is FolderState.PAUSED)
             if reception.take_doubt(seen.root) or back or unwalked:
                 self._set(root, FolderState.OK, "")
@@ -156,6 +161,17 @@ class Roots:
         self._watcher.close()
         for root in self._roots.values():
             root.caretaker.close()
+
+    def _rescan(self, path: str, reason: str) -> None:
+        _LOG.info("walking the whole folder", path=path, reason=reason)
+        self.walk(path)
+
+    def _tell(self) -> None:
+        """Log each problem of watching when it begins; the seconds that it has lasted make it no other problem."""
+        problems = {re.sub(r"\d+ s\b", "", problem): problem for problem in self._watcher.problems()}
+        for key in problems.keys() - self._told:
+            _LOG.warning("watching", problem=problems[key])
+        self._told = set(problems)
 
     def _remember_identity(self, root: _Root, seen: Inspection) -> None:
         """Note by what the root is recognised, and leave the marker in a folder that dedupd may write to."""

@@ -4,6 +4,7 @@ One loop owns everything that writes. Watchers, caretakers and the scheduler onl
 takes the notes, moves files along, acts on verdicts, and publishes the status.
 """
 
+import math
 import queue
 import signal
 import time
@@ -17,19 +18,24 @@ from daemon.bulletin import Bulletin
 from daemon.config import Settings, load_settings
 from daemon.errands import Errands
 from daemon.notify import notify, watchdog_seconds
+from daemon.pulse import Pulse
 from daemon.reception import Reception
-from daemon.roots import Roots
-from daemon.scheduler import Schedule
+from daemon.refusals import Refusals
+from daemon.roots import Roots, refuse_nesting
+from daemon.scheduler import Schedule, lived_ns
 from daemon.session import Session
+from daemon.space import StateSpace
+from daemon.stopping import StopRequest
 from daemon.terminal import plural
-from pipeline.planning import Problem
+from store.database import is_damage, is_full, sqlite3
 from store.errors import DedupdError
 
 _IDLE_SECONDS = 0.5
 _BUSY_SECONDS = 0.1
 _ACT_EVERY_SECONDS = 5.0
 _PAUSE_AFTER_ERROR_SECONDS = 2.0
-_TRY_AGAIN_SECONDS = 60.0  # what was refused: a disk may be back, a writer may be done
+_START_PATIENCE_SECONDS = 300  # asked of systemd again and again while a long start moves
+_PULSE_PATIENCE_SECONDS = 60.0
 _NOTES_PER_TURN = 2000
 _MOST_NOTES = 10_000  # beyond it, whoever has hints waits; the watcher turns what it must drop into a rescan
 
@@ -39,18 +45,21 @@ Note = tuple[str, Any]
 class Service:
     """Keep the hot folders clean until told to stop."""
 
-    def __init__(self, session: Session, config: Path | None) -> None:
+    def __init__(self, session: Session, config: Path | None, stop: StopRequest | None = None) -> None:
         self._session = session
+        self._stop = stop
         self._config = config
         self._log = structlog.get_logger("dedupd")
         self._inbox: queue.Queue[Note] = queue.Queue(_MOST_NOTES)
-        self._stop = False
         self._reload = False
         self._bulletin = Bulletin(session)
         self._last_act = 0.0
-        self._last_full_act = 0.0
-        self._refused: list[Problem] = []  # since everything was last tried
+        self._refusals = Refusals()
         self._unacted: set[int] = set()
+        self._missed: dict[str, None] = {}  # jobs that came while the disk was full
+        self._short = ""  # what is missing while the disk is full
+        self._looked_for_space = -math.inf
+        self._started = time.time_ns(), time.monotonic_ns()
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; the caller holds the session open."""
@@ -60,7 +69,7 @@ class Service:
         notify(READY=1, STATUS="watching")
         self._log.info("started", folders=[hot.path for hot in self._session.settings.hot_folder])
         try:
-            while not self._stop:
+            while self._stop is None or not self._stop.asked:
                 self._guarded_turn()
         finally:
             notify(STOPPING=1)
@@ -71,19 +80,24 @@ class Service:
     # -- start and end ----------------------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(self, "_stop", True))
         signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reload", True))
 
     def _set_up(self) -> None:
         session, settings = self._session, self._session.settings
         self._roots = Roots(session, self._put)
         if session.flow.needs_rejudging and not session.flow.migrating:
-            session.flow.rejudge(
-                session.clock_ns(), lambda done, total: self._tell_manager(f"embedding {done} of {total}")
-            )
+            session.flow.rejudge(session.clock_ns(), lambda done, total: tell_of_start(f"embedding {done} of {total}"))
         self._reception = Reception(session, self._roots.watched)
-        self._errands = Errands(session, self._roots, self._reception)
+        session.ingest.torn_settle_seconds = settings.settle.torn_settle_seconds
+        self._errands = Errands(session, self._roots, self._reception, self._tell_manager)
+        self._space = StateSpace(session.state.path, settings.upkeep.min_free_state_mb << 20)
+        self._pulse = Pulse(
+            {
+                "jobs of the clock": max(_PULSE_PATIENCE_SECONDS, 6 * settings.upkeep.check_seconds),
+                "decoding processes": _PULSE_PATIENCE_SECONDS + 2 * settings.workers.timeout_seconds,
+            },
+            time.monotonic(),
+        )
         self._reception.resume(time.monotonic())
         every = settings.upkeep
         self._schedule = Schedule(
@@ -92,18 +106,25 @@ class Service:
                 "reconcile": every.reconcile_minutes * 60,
                 "snapshot": every.snapshot_minutes * 60,
                 "report": every.report_minutes * 60,
-                "forget": 24 * 3600,
+                "backup": min(every.backup_hours, 1.0) * 3600,  # looks whether one is due: a machine may run in bits
+                "forget": 3600,
             },
             lambda name: self._put("job", name),
         )
         self._schedule.start()
         self._roots.start()
         self._act(everything=True)
+        self._errands.back_up()
 
     def _tear_down(self) -> None:
         self._schedule.close()
         self._roots.close()
-        self._session.flow.snapshot()
+        self._reception.close()
+        self._errands.close()
+        try:
+            self._session.flow.snapshot()
+        except (OSError, DedupdError, sqlite3.Error) as error:  # it is a cache; the next start builds it again
+            self._log.warning("no snapshot of the index", reason=str(error))
         self._session.close_flow()
 
     def _put(self, kind: str, content: Any) -> None:
@@ -114,9 +135,16 @@ class Service:
     def _guarded_turn(self) -> None:
         try:
             self._turn()
-        except Exception as error:  # noqa: BLE001 - per loop turn: the service outlives what it did not foresee
+        except Exception as error:
+            if is_full(error):
+                self._space.note_refusal()
+                self._looked_for_space = -math.inf  # the next turn looks, and pauses
+                self._log.warning("the disk is full", error=str(error))
+                return
             self._bulletin.note_error(error)
-            self._log.error("turn failed", error=str(error), exc_info=not isinstance(error, DedupdError))
+            if is_damage(error):  # nothing may be decided by a damaged catalog
+                raise  # the session says it in words
+            self._log.error("turn failed", error=str(error), exc_info=not isinstance(error, DedupdError | OSError))
             reasons = [*self._roots.problems(), str(error)]
             self._bulletin.publish("degraded", self._roots.states(), len(self._reception), reasons=reasons, force=True)
             time.sleep(_PAUSE_AFTER_ERROR_SECONDS)
@@ -124,20 +152,29 @@ class Service:
     def _turn(self) -> None:
         ingest, reception = self._session.ingest, self._reception
         now = time.monotonic()
+        self._heed_clocks(now)
+        if self._lacks_space(now):
+            self._wait_for_space()
+            return
         self._take_notes(now)
         reception.take_settled(now)
         ingest.feed(reception.jobs())
         waiting = 0.2 if ingest.pool.pending else 0.0
+        measured = ingest.measured
         self._bulletin.count(ingest.turn(waiting, flush=True), now)
+        if ingest.measured != measured or not ingest.pool.pending:
+            self._pulse.beat("decoding processes", now)
         self._collect_changes()
         self._act()
         self._errands.answer_requests(self._act_now)
+        self._errands.complain()
         self._errands.work_in_the_background(idle=not ingest.busy and not len(reception))
         self._publish()
         if self._reload:
             self._reload = False
             self._load_again()
-        self._tell_manager("watching")  # only here: a turn that did not go through is no sign of life
+        if not self._pulse.stuck(now):  # a turn that did not go through, or moved nothing, is no sign of life
+            self._tell_manager("watching")
 
     def _take_notes(self, now: float) -> None:
         """Take what has come in; wait for something when there is nothing else to do."""
@@ -159,14 +196,18 @@ class Service:
         elif kind == "inspection":
             self._roots.note(content, self._reception, now)
         elif kind == "job":
-            jobs: dict[str, Callable[[], None]] = {
-                "check": self._check,
-                "reconcile": self._reconcile,
-                "snapshot": self._session.flow.snapshot,
-                "report": self._errands.write_report,
-                "forget": self._errands.forget_unseen,
-            }
-            jobs[content]()
+            self._do(content)
+
+    def _do(self, job: str) -> None:
+        jobs: dict[str, Callable[[], None]] = {
+            "check": self._check,
+            "reconcile": self._reconcile,
+            "snapshot": self._session.flow.snapshot,
+            "report": self._errands.write_report,
+            "backup": self._errands.back_up,
+            "forget": self._forget_unseen,
+        }
+        jobs[job]()
 
     def _reconcile(self) -> None:
         self._roots.walk_all()
@@ -174,12 +215,61 @@ class Service:
         self._reception.changed += self._session.drop_absent_keepers(watched)
         self._reception.changed += self._session.forget_emptied()
 
+    def _forget_unseen(self) -> None:
+        self._errands.forget_unseen(lived_ns(self._started, (self._session.clock_ns(), time.monotonic_ns())))
+
     def _check(self) -> None:
         now = time.monotonic()
-        if self._schedule.heartbeat(time.time(), now):
-            self._log.warning("the clock jumped; jobs planned anew")
+        self._pulse.beat("jobs of the clock", now)
         self._roots.check(now)
         self._reception.retry_due(now)
+
+    def _heed_clocks(self, now: float) -> None:
+        jump = self._schedule.heartbeat(time.time(), now)
+        if jump:
+            self._log.warning("the clock jumped; jobs planned anew", seconds=round(jump))
+
+    # -- a full disk ------------------------------------------------------------------------------------------------
+
+    def _lacks_space(self, now: float) -> bool:
+        """Look every few seconds whether there is room to go on; take everything up again once there is."""
+        if now - self._looked_for_space < self._session.settings.upkeep.check_seconds:
+            return bool(self._short)
+        self._looked_for_space = now
+        before, self._short = self._short, self._space.shortage()
+        if self._short and not before:
+            self._log.error("paused", reason=self._short)
+        elif before and not self._short:
+            self._log.info("there is room again; going on")
+            self._session.finish_interrupted()
+            self._reception.resume(now)
+            self._roots.walk_all()  # whatever was hinted at meanwhile
+            self._act(everything=True)
+            missed, self._missed = self._missed, {}
+            for job in missed:
+                self._do(job)
+        return bool(self._short)
+
+    def _wait_for_space(self) -> None:
+        """Write nothing; look after the roots, so that a dead one is known, and drop hints: a walk will follow."""
+        now = time.monotonic()
+        until = now + _IDLE_SECONDS
+        while (patience := until - time.monotonic()) > 0:
+            try:
+                kind, content = self._inbox.get(timeout=patience)
+            except queue.Empty:
+                break
+            if kind == "job" and content == "check":
+                self._pulse.beat("jobs of the clock", now)
+            elif kind == "job":
+                self._missed[content] = None
+        self._pulse.beat("decoding processes", now)
+        self._errands.refuse_requests(self._short)
+        self._bulletin.publish("paused", self._roots.states(), len(self._reception), reasons=[self._short])
+        if not self._pulse.stuck(now):
+            self._tell_manager(self._short)
+
+    # -- verdicts and status ----------------------------------------------------------------------------------------
 
     def _collect_changes(self) -> None:
         ingest, reception = self._session.ingest, self._reception
@@ -193,7 +283,7 @@ class Service:
     def _act(self, *, everything: bool = False) -> None:
         """Carry out verdicts when the workers rest, at the latest every few seconds: a burst settles first."""
         now = time.monotonic()
-        everything = everything or (bool(self._refused) and now - self._last_full_act > _TRY_AGAIN_SECONDS)
+        everything = everything or self._refusals.due(now)
         rested = not self._session.ingest.busy or now - self._last_act > _ACT_EVERY_SECONDS
         if not everything and (not self._unacted or not rested):
             return
@@ -202,15 +292,13 @@ class Service:
     def _act_now(self, image_ids: list[int] | None) -> None:
         self._last_act = time.monotonic()
         self._unacted.clear()
-        refused = self._session.act(self._roots.plans, image_ids)
-        for problem in refused:
+        if image_ids is None:
+            self._session.finish_interrupted()
+        plans = self._reception.reachable(self._roots.plans)
+        refused = self._session.act(plans, image_ids, lambda done, total: self._tell_manager())
+        for problem in self._refusals.note(refused, self._last_act, everything=image_ids is None):
             self._bulletin.note_problem(f"{problem.path}: {problem.message}")
             self._log.warning("action refused", path=problem.path, reason=problem.message)
-        if image_ids is None:
-            self._refused = refused
-            self._last_full_act = self._last_act
-        else:
-            self._refused += refused
 
     def _publish(self) -> None:
         failure = self._session.ingest.last_failure
@@ -218,13 +306,13 @@ class Service:
             self._bulletin.note_problem(f"{failure.path}: {failure.reason}")
             self._session.ingest.last_failure = None
         queued = len(self._reception) + self._session.ingest.busy
-        reasons = self._roots.problems()
-        if self._refused:
-            count, first = plural(len(self._refused), "action"), self._refused[0]
+        reasons = [*self._roots.problems(), *self._pulse.stuck(time.monotonic())]
+        if refused := self._refusals.problems:
+            count, first = plural(len(refused), "action"), refused[0]
             reasons.append(f"{count} refused, tried again: {first.path}: {first.message}")
         self._bulletin.publish(None, self._roots.states(), queued, reasons=reasons)
 
-    def _tell_manager(self, status: str) -> None:
+    def _tell_manager(self, status: str = "working") -> None:
         """Let systemd know that work goes on."""
         if watchdog_seconds() is not None:
             notify(WATCHDOG=1, STATUS=status)
@@ -233,7 +321,7 @@ class Service:
         """Take a new configuration; a broken one changes nothing and says why."""
         try:
             settings = load_settings(self._config)
-            check_folders(settings, self._session)
+            check_settings(settings, self._session)
         except DedupdError as error:
             self._bulletin.note_error(error)
             self._log.error("configuration refused, the old one stays", error=error.message, hint=error.hint)
@@ -244,8 +332,14 @@ class Service:
         self._log.info("configuration loaded again")
 
 
-def check_folders(settings: Settings, session: Session) -> None:
-    """Refuse hot folders that cannot work together. Raises ConfigError."""
-    from daemon.roots import refuse_nesting
+def tell_of_start(status: str) -> None:
+    """Let systemd know that a long start moves: it may take as long again."""
+    notify(WATCHDOG=1, EXTEND_TIMEOUT_USEC=_START_PATIENCE_SECONDS * 1_000_000, STATUS=status)
+
+
+def check_settings(settings: Settings, session: Session) -> None:
+    """Refuse hot folders that cannot work together, and a model that is not there. Raises ConfigError, ModelError."""
+    from pipeline.embedding import model_facts
 
     refuse_nesting(settings, session.state)
+    model_facts(settings.embedding)

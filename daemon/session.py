@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from daemon.asking import root_answers
 from daemon.config import Settings
 from daemon.folders import look, unchanged
 from daemon.ingest import Ingest
@@ -18,6 +19,7 @@ from pipeline.planning import FolderPlan, Planner, Problem
 from pipeline.syscalls import hash_file
 from store.arrivals import Arrivals
 from store.catalog import Catalog
+from store.database import check_integrity, in_words, sqlite3, telling
 from store.ledger import Ledger
 from store.records import CatalogFile, VerdictKind
 
@@ -27,13 +29,13 @@ class _Opened:
     catalog: Catalog
     ledger: Ledger
     arrivals: Arrivals
-    recovered: Sequence[Outcome]
 
 
 class Session:
     """Hold the lock and everything that writes. `flow` and `pool` are made when they are first needed.
 
-    Opening finishes or rolls back whatever a crash left half way.
+    Opening checks the catalog's file, and finishes or rolls back whatever a crash left half way. Raises DamageError for
+    a damaged catalog before any file is touched.
     """
 
     def __init__(self, state: StateFolder, settings: Settings, clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -44,19 +46,27 @@ class Session:
         self._opened: _Opened | None = None
         self._flow: Flow | None = None
         self._ingest: Ingest | None = None
+        self.recovered: Sequence[Outcome] = ()  # what a crash had left half way, and what became of it
 
     def __enter__(self) -> "Session":
         self.state.create()
         self._lock.__enter__()
         try:
-            catalog = Catalog(self.state.catalog)
-            ledger = Ledger(catalog.database)
-            self._opened = _Opened(catalog, ledger, Arrivals(catalog.database), recover(ledger, self.clock_ns()))
-            Planner(catalog, ledger, {}, ActionSettings(), self._forget).adopt_finished()
+            with telling(self.state.catalog):
+                catalog = Catalog(self.state.catalog)
+                check_integrity(catalog.database, self.state.catalog)
+                self._opened = _Opened(catalog, Ledger(catalog.database), Arrivals(catalog.database))
+                self.recovered = self.finish_interrupted()
         except BaseException:
             self._lock.__exit__()
             raise
         return self
+
+    def finish_interrupted(self) -> Sequence[Outcome]:
+        """Finish or roll back actions that a crash or a full disk left half way; return what became of them."""
+        outcomes = recover(self.ledger, self.clock_ns(), root_answers)
+        Planner(self.catalog, self.ledger, {}, ActionSettings(), self.note_place).adopt_finished()
+        return outcomes
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,6 +75,8 @@ class Session:
         if self._opened is not None:
             self._opened.catalog.close()
         self._lock.__exit__()
+        if isinstance(error, sqlite3.Error):
+            raise in_words(error, self.state.catalog) from error
 
     @property
     def catalog(self) -> Catalog:
@@ -80,11 +92,6 @@ class Session:
     def arrivals(self) -> Arrivals:
         """The arrivals."""
         return self._ready.arrivals
-
-    @property
-    def recovered(self) -> Sequence[Outcome]:
-        """What a crash had left half way, and what became of it."""
-        return self._ready.recovered
 
     @property
     def flow(self) -> Flow:
@@ -115,25 +122,17 @@ class Session:
     ) -> list[Problem]:
         """Carry out what verdicts ask for: for some images, or (None) for all that are unsettled."""
         action_settings = ActionSettings(min_free_bytes=self.settings.actions.min_free_mb << 20)
-        planner = Planner(self.catalog, self.ledger, plans, action_settings, self._forget)
+        planner = Planner(self.catalog, self.ledger, plans, action_settings, self.note_place)
         wanted = planner.unsettled() if image_ids is None else image_ids
         return planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
 
     def holds(self, file: CatalogFile, path: str) -> bool:
         """Read a file and tell whether it holds the content of a known one; inodes and times are used again."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            return hash_file(descriptor) == self.catalog.image(file.image_id).sha256
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
+        return has_content(path, self.catalog.image(file.image_id).sha256)
 
-    def _forget(self, file: CatalogFile) -> None:
-        self.flow.forget_files([file], self.clock_ns())
+    def note_place(self, file: CatalogFile, note: Callable[[], object], *, at: str | None = None) -> list[CatalogFile]:
+        """Let `note` write where a file lies now, and judge anew what hangs on it (`Flow.note_place`)."""
+        return self.flow.note_place(file, note, self.clock_ns(), at=at)
 
     def drop_absent_keepers(self, watched: set[int]) -> list[CatalogFile]:
         """Let go of keepers in folders that nobody watches now and that are gone or changed, until all are there.
@@ -168,3 +167,17 @@ class Session:
     def _ready(self) -> _Opened:
         assert self._opened is not None, "used outside its `with` block"
         return self._opened
+
+
+def has_content(path: str, sha256: bytes) -> bool:
+    """Read a file and tell whether it holds a content; False for what cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return hash_file(descriptor) == sha256
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

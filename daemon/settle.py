@@ -24,6 +24,9 @@ class SettleSettings:
     settle_seconds: Annotated[float, Ge(0)] = 2.0
     # An empty file is nearly always one whose writer still waits for its first bytes (a slow download).
     empty_settle_seconds: Annotated[float, Ge(0)] = 30.0
+    # A picture that cannot be decoded may be one whose writer closes it and goes on later: a scanner, an upload taken
+    # up again.
+    torn_settle_seconds: Annotated[float, Ge(0)] = 10.0
     # A file that changes after it settled comes back after 2, 4, 8 … times settle_seconds, at most after
     # this.
     max_backoff_seconds: Annotated[float, Ge(0)] = 300.0

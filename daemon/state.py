@@ -1,9 +1,11 @@
 """The state folder: where everything that dedupd remembers lies, and the lock that one instance holds."""
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
-from store.errors import AccessError, BusyError, UsageError
+from store.errors import AccessError, BusyError, ConfigError, UsageError
 
 _CONFIG_NOTE = "configuration"
 _LOCK_WAIT_SECONDS = 1.0  # longer than the moment in which `status` tries the lock
@@ -31,6 +33,11 @@ class StateFolder:
         return self.path / "lock"
 
     @property
+    def holder(self) -> Path:
+        """A note by whoever holds the lock: its process number."""
+        return self.path / "holder"
+
+    @property
     def report(self) -> Path:
         """Where `run` and `report` put the report."""
         return self.path / "report"
@@ -56,7 +63,11 @@ class StateFolder:
             return None
 
     def create(self) -> None:
-        """Make the folder, for its owner only."""
+        """Make the folder, for its owner only, and refuse one in which a catalog would not be safe.
+
+        Raises AccessError where the system forbids it, ConfigError for a folder that others may write to, that is
+        another user's, or that another machine serves.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"the state folder {self.path} is a file", "pass another --state")
         try:
@@ -67,7 +78,31 @@ class StateFolder:
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise AccessError(
-                f"cannot write to the state folder {self.path}", "check its owner, or pass another --state"
+                f"cannot write to the state folder {self.path}",
+                "check its owner and whether its disk is mounted read-only, or pass another --state",
+            )
+        self._refuse_unsafe()
+
+    def _refuse_unsafe(self) -> None:
+        from daemon.mounts import network_under
+
+        folder = self.path.stat()
+        if folder.st_mode & stat.S_IWOTH:
+            raise ConfigError(
+                f"everybody may write to the state folder {self.path}",
+                f"chmod o-w {self.path}, or pass a --state of your own",
+            )
+        for path in (self.path, self.catalog):
+            owner = path.stat().st_uid if path.exists() else os.geteuid()
+            if owner != os.geteuid():
+                raise ConfigError(
+                    f"{path} belongs to another user (uid {owner})", "run as that user, or pass another --state"
+                )
+        kind = network_under(self.path)
+        if kind:
+            raise ConfigError(
+                f"the state folder {self.path} lies on a network file system ({kind}), where SQLite's log is not safe",
+                "pass a --state on a local disk; hot folders and quarantines may stay on the network",
             )
 
 
@@ -87,10 +122,18 @@ class InstanceLock:
             self._lock.acquire(timeout=_LOCK_WAIT_SECONDS)
         except Timeout as error:
             raise BusyError(
-                f"another dedupd works with the state folder {self._state.path}",
-                "stop it first (`dedupd status` shows its pid), or pass another --state",
+                f"another dedupd{self._holder()} works with the state folder {self._state.path}",
+                "stop it first, or pass another --state",
             ) from error
+        with suppress(OSError):  # a note for whoever is refused; on a full disk there is none
+            self._state.holder.write_text(str(os.getpid()), "ascii")
         return self
+
+    def _holder(self) -> str:
+        try:
+            return f", pid {int(self._state.holder.read_text('ascii'))},"
+        except (OSError, ValueError):
+            return ""
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

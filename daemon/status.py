@@ -4,10 +4,13 @@ Kept in a small file in the state folder, so that `dedupd status` needs neither 
 answers whether the service runs or not.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from daemon.state import StateFolder, is_locked
@@ -51,6 +54,7 @@ class Status:
     groups: int = 0
     queue: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
+    rulings: int = 0
     images_per_second: float = 0.0
     index: IndexStatus = IndexStatus()
     last_error: str = ""
@@ -64,10 +68,34 @@ class Status:
 
 
 def write_status(state: StateFolder, status: Status) -> None:
-    """Replace the status file in one step. It is a hint for people and needs no fsync."""
+    """Replace the status file in one step. It is a hint for people and needs no fsync.
+
+    On a full disk it is written over what stands there, which takes no new block; nothing else could say so.
+    """
     temporary = state.status.with_suffix(".part")
-    temporary.write_text(json.dumps(status.as_json()), "ascii")
-    os.replace(temporary, state.status)
+    try:
+        temporary.write_text(json.dumps(status.as_json()), "ascii")
+        os.replace(temporary, state.status)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        with suppress(OSError):
+            temporary.unlink()
+        with suppress(OSError):
+            _write_over(state.status, status)
+
+
+def _write_over(path: Path, status: Status) -> None:
+    """Write a status into the blocks that the file has; without its folders where it would not fit."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        room = os.fstat(descriptor).st_blocks * 512
+        whole, short = (json.dumps(s.as_json()).encode("ascii") for s in (status, replace(status, folders=())))
+        content = whole if len(whole) <= room else short
+        size = os.fstat(descriptor).st_size
+        os.pwrite(descriptor, content.ljust(size), 0)  # spaces after the object are JSON too
+    finally:
+        os.close(descriptor)
 
 
 def read_status(state: StateFolder) -> Status:

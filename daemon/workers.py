@@ -11,6 +11,7 @@ for each task, in order. A few tasks wait in the pipe, so that a worker has work
 
 import importlib
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from annotated_types import Ge, Gt
 
+from daemon.confinement import believe, confine
 from store.errors import StateError
 from store.records import Failure, FailureKind, Measurement
 
@@ -156,6 +158,16 @@ class WorkerPool:
                 done, self._results = list(self._results), deque()
                 return done
 
+    def withdraw(self, unwanted: Callable[[str], bool]) -> list["MeasureTask"]:
+        """Take back the tasks whose path is unwanted; a process that is at work on one is ended. Return the tasks."""
+        taken = [attempt.task for attempt in self._waiting if unwanted(attempt.task.path)]
+        self._waiting = deque(attempt for attempt in self._waiting if not unwanted(attempt.task.path))
+        for worker in [w for w in self._workers if any(unwanted(attempt.task.path) for attempt in w.queue)]:
+            self._remove(worker)  # what waits in its pipe cannot be called back
+            taken += [attempt.task for attempt in worker.queue if unwanted(attempt.task.path)]
+            self._waiting.extendleft(a for a in reversed(worker.queue) if not unwanted(a.task.path))
+        return taken
+
     def close(self) -> None:
         """End all workers at once; tasks not yet answered are forgotten."""
         for worker in self._workers:
@@ -218,8 +230,8 @@ class WorkerPool:
             worker = by_pipe[pipe]  # type: ignore[index]  # wait() returns the connections it was given
             try:
                 while worker.pipe.poll():
-                    self._receive(worker, worker.pipe.recv())
-            except (EOFError, OSError):
+                    self._receive(worker, believe(worker.pipe.recv_bytes()))
+            except (EOFError, OSError, pickle.UnpicklingError):
                 self._bury(worker, FailureKind.CRASHED, f"the decoder died on it twice ({_ending(worker.process)})")
 
     def _receive(self, worker: _Worker, message: object) -> None:
@@ -293,6 +305,8 @@ def serve(pipe: "Connection[object, object]") -> None:
         signal.signal(number, signal.SIG_IGN)
     setup = pipe.recv()
     assert isinstance(setup, _Setup)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    confine()  # before the decoders are there: threads that they start now would stay free
     module, _, name = setup.target.partition(":")
     target = getattr(importlib.import_module(module), name)
     cv2 = importlib.import_module("cv2")
@@ -300,11 +314,9 @@ def serve(pipe: "Connection[object, object]") -> None:
     if sys.platform == "linux":
         limit = setup.memory_limit_mb << 20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The kernel ends a worker that hangs in C after its parent was killed; no one else would.
     last_resort = int(2 * setup.timeout_seconds) + 10
     # Start-up errors go to the daemon's log; from here on it is libtiff and libjpeg that talk, about damaged files.
-    silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stderr.fileno())
     pipe.send(_READY)
     while True:

@@ -154,10 +154,12 @@ def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDAr
     return np.stack([rows[order], nearest[order]], axis=1)
 
 
-def align(a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float) -> Alignment | None:
-    """Find the affine transform that most matched corners obey within `max_pixels`; None for under four."""
+def align(
+    a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float, min_inliers: int
+) -> Alignment | None:
+    """Find the affine transform that most matched corners obey within `max_pixels`; None for under `min_inliers`."""
     pairs = match_points(a, b, mirrored, max_ratio)
-    if len(pairs) < 4:
+    if len(pairs) < max(min_inliers, 4):
         return None
     source = a.places[pairs[:, 0]].astype(np.float64)
     target = b.places[pairs[:, 1]].astype(np.float64)
@@ -172,9 +174,10 @@ def align(a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: fl
         matrix = _fit_affine(source[inliers], target[inliers])
     inliers = _distances(matrix, source, target) < max_pixels
     apart = len(np.unique(np.rint(source[inliers] / 4), axis=0))
-    if inliers.sum() < 4 or (np.linalg.det(matrix[:2, :2]) < 0) != mirrored:
+    agreeing = min(int(inliers.sum()), apart)
+    if agreeing < min_inliers or (np.linalg.det(matrix[:2, :2]) < 0) != mirrored:
         return None
-    return Alignment(matrix, min(int(inliers.sum()), apart), mirrored)
+    return Alignment(matrix, agreeing, mirrored)
 
 
 def _coarse_inliers(

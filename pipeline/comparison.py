@@ -1,11 +1,15 @@
 """What differs between two pictures that lie over each other, window by window.
 
 A copy loses detail, gains noise and changes tone as a whole; where both pictures still show structure, it
-is the same structure. So three things are forgiven because they are measured on the whole picture first:
-the tone curve, the loss of sharpness, and the residual that noise and misplacement by a fraction of a
-pixel leave. Two things are not: windows in *conflict* (both textured, and the textures do not go
-together: something moved or was replaced) and windows that *stand out* (a residual far beyond what the
-rest of the picture explains: something was added or taken away).
+is the same structure at the same place. So what an edit explains is measured on the whole picture first
+and forgiven: the tone curve (and in each window a gain and an offset, for vignettes and uneven light), the
+loss of sharpness, noise, and the drift that an alignment leaves. Three things are not forgiven:
+
+- windows in *conflict*: both textured, and the textures do not go together;
+- windows that *stand out*: far more is left than noise and gradients explain; something was added or taken;
+- windows that *moved*: what is left goes with the gradient, as a shift by a fraction of a pixel makes it
+  (Lucas and Kanade 1981). An edit of the whole picture moves nothing; between two exposures leaves, people and
+  the nearer things move.
 """
 
 from dataclasses import dataclass
@@ -16,13 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
+from pipeline.tones import match_tones
 
 CELL_PIXELS = 4  # of a preview; windows are counted at every cell
 WINDOW_CELLS = 4  # a window is 16 pixels wide
-MAX_MISPLACEMENT = 0.075  # squared half-pixels: a shift that the alignment cannot be blamed for stands out
+GAIN_PRIOR = 1.0  # grey levels squared: a window with less texture keeps its gain
+SHIFT_PRIOR = 0.15  # squared levels per pixel: a window with less gradient keeps its place
+SLOPE_SHARE = 0.02  # squared half-pixels by which resampling may misplace an edge
+MOVED_PIXELS = 0.4  # half-pixels of the preview that count as a move
+MOVED_SHARE = 0.6  # of what is left otherwise: by how much the move must explain the window
+APART, APART_RESIDUAL = 0.4, 0.3  # less agreement and more residual than any alignment of the same picture leaves
+TOO_FLAT = 0.2  # share of textured windows, below which noise may hide what agrees
+MOST = 0.8  # of the windows: at the rim of what is known, a fit runs astray
+TYPICAL_WINDOWS = 1000  # that are enough to tell what is typical
 Box = tuple[float, float, float, float]
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
-Real = TypeVar("Real", np.float32, np.float64)
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,103 +47,67 @@ class Comparison:
     agreement: float  # share of the textured windows that correlate
     conflict: float  # share of the windows
     odd_windows: int  # the largest group of touching windows that conflict or stand out
-    odd_box: Box | None  # x0, y0, x1, y1 of that group, in pixels of the target
+    odd_box: Box | None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
+    moved_windows: int  # the largest group of touching windows that moved
+    moved_share: float  # of all that is left: how much local moves explain, against the rest
     detail: float  # share of the fine detail of the poorer picture that the other has too
     residual: float  # typical share of a window's variance that stays unexplained
+    drift: Matrix  # 3 x 3, from pixels of the target to where the source would fit better
+    drift_pixels: float  # how far that moves most windows, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Windows:
     """Second moments of all windows of a pair: [rows, columns] each, grey levels squared."""
 
-    source: Float
-    target: Float
-    common: Float
-    slope: Float  # mean squared gradient
-    level: Float  # mean of the target, grey levels
+    middle: Float  # of the mean of both pictures
+    change: Float  # of their difference
+    mixed: Float  # of the two with each other
 
     @property
-    def residual(self) -> Float:
-        return np.asarray(self.source + self.target - 2 * self.common)
+    def source(self) -> Float:
+        return np.asarray(self.middle + 0.25 * self.change - self.mixed)
+
+    @property
+    def target(self) -> Float:
+        return np.asarray(self.middle + 0.25 * self.change + self.mixed)
+
+    @property
+    def common(self) -> Float:
+        return np.asarray(self.middle - 0.25 * self.change)
 
 
-def mix_colours(
-    source: Grey, chroma: NDArray[np.uint8], target: Grey, target_chroma: NDArray[np.uint8], onto: Matrix
-) -> tuple[Grey, Grey, bool]:
-    """Add colour to the grey of the more colourful picture, as much as makes it most like the other's grey.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shifts:
+    """The shift that best explains each window: half-pixels, information, and what is left without any shift."""
 
-    Saturation, white balance, hue and the way to grey change the grey of a recoloured picture by colour. Chroma is
-    [h // 2, w // 2, 2]; `onto` maps pixels of the source to the target. Returns both greys, and whether colours
-    or tones changed as a whole.
-    """
-    high, wide = target_chroma.shape[0] // 2, target_chroma.shape[1] // 2
-    if min(high, wide, *chroma.shape[:2]) < 4:
-        return source, target, False
-    cell = np.diag([wide / target.shape[1], high / target.shape[0], 1.0]) @ onto
-    of_half = np.diag([source.shape[1] / chroma.shape[1], source.shape[0] / chroma.shape[0], 1.0])
-    halved = cv2.resize(source, (chroma.shape[1], chroma.shape[0]), interpolation=cv2.INTER_AREA)
-    shrink = min(float(np.sqrt(abs(np.linalg.det((cell @ of_half)[:2, :2])))), 0.9)
-    whole = cv2.GaussianBlur(cv2.merge([halved, chroma]), (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1))
-    drawn = cv2.warpPerspective(whole, cell @ of_half, (wide, high))
-    greys = cv2.resize(target, (wide, high), interpolation=cv2.INTER_AREA)
-    colours = cv2.resize(target_chroma, (wide, high), interpolation=cv2.INTER_AREA)
-    reached = drawn[..., 1] > 0  # no colour has a Cr of 0, so that stands for outside
-    if reached.sum() < 64:
-        return source, target, False
-    ours = drawn[reached].astype(np.float64) - [0, 128, 128]
-    theirs = np.column_stack([greys[reached], colours[reached].astype(np.float64) - 128])
-    off = np.median(np.abs(ours - theirs), axis=0)
-    if off[0] < 8 and off[1:].max() < 5:
-        return source, target, False
-    if np.var(ours[:, 1:], axis=0).sum() >= np.var(theirs[:, 1:], axis=0).sum():
-        return _mixed(source, chroma, ours, theirs[:, 0]), target, True
-    return source, _mixed(target, target_chroma, theirs, ours[:, 0]), True
+    across: Float
+    down: Float
+    xx: Float
+    xy: Float
+    yy: Float
+    left: Float  # after gain and shift, grey levels squared
+
+    def energy(self, across: Float, down: Float) -> Float:
+        """Tell what a shift that is not made leaves in each window."""
+        return np.asarray(self.xx * across * across + 2 * self.xy * across * down + self.yy * down * down)
 
 
-def _mixed(grey: Grey, chroma: NDArray[np.uint8], seen: Matrix, wanted: Matrix) -> Grey:
-    """Predict `wanted` [n] from `seen` [n, 3] (grey, Cr, Cb) and apply that to a grey, where colour helps much."""
-    fit, error = _fit(_terms(*seen[::2].T), wanted[::2])
-    if error > 0.75 * _fit(_terms(*seen[::2].T)[:, :3], wanted[::2])[1]:
-        return grey
-    high, wide = chroma.shape[:2]
-    halved = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_AREA).ravel().astype(np.float32)
-    colours = chroma.reshape(-1, 2).astype(np.float32) - 128
-    terms = _terms(halved, colours[:, 0], colours[:, 1])[:, 3:] @ fit[3:].astype(np.float32)
-    by_colour = cv2.resize(terms.reshape(high, wide), (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    by_grey = (_terms(*np.array([np.arange(256), np.zeros(256), np.zeros(256)])) @ fit).astype(np.float32)
-    return np.asarray(np.clip(np.rint(by_grey[grey] + by_colour), 0, 255), np.uint8)
-
-
-def _terms(grey: NDArray[Real], red: NDArray[Real], blue: NDArray[Real]) -> NDArray[Real]:
-    """All products of grey, Cr and Cb up to the second degree, those of grey alone first: [n, 10]."""
-    y, r, b = grey / 128, red / 128, blue / 128
-    return np.stack([np.ones_like(y), y, y * y, r, b, y * r, y * b, r * r, r * b, b * b], axis=1)
-
-
-def _fit(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
-    """Fit weights of the columns robustly; return them with the median error."""
-    weight = np.ones(len(wanted))
-    for _ in range(2):
-        weighted = design * weight[:, None]
-        fit = np.linalg.solve(weighted.T @ design + 1e-3 * np.eye(design.shape[1]), weighted.T @ wanted)
-        error = np.abs(design @ fit - wanted)
-        typical = float(np.median(error))
-        weight = 1 / (1 + (error / (1.5 * typical + 1)) ** 2)
-    return np.asarray(fit), typical
-
-
-def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, tilted: bool) -> tuple[Grey, Grey]:
+def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut: bool) -> tuple[Grey, Grey]:
     """Draw the finer picture in the coarser one's frame; the mask is 1 where it really lies.
 
     `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that
-    resampling needs. In a `tilted` picture the frame's own edge may be where fill began before: it does not count.
+    resampling needs. Where one was `cut` from the other, the frame's own edge may be where fill began: it does not
+    count.
     """
     size = (shape[1], shape[0])
+    if source.shape == shape and np.abs(onto - np.eye(3)).max() < 1e-9:
+        return source, np.ones_like(source)
     if shrink < 0.75:
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1)), np.uint8)
     drawn = cv2.warpPerspective(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpPerspective(np.ones_like(source), onto, size, flags=cv2.INTER_NEAREST)
-    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=int(not tilted))
+    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=int(not cut))
     return np.asarray(drawn, np.uint8), np.asarray(inside, np.uint8)
 
 
@@ -146,32 +123,44 @@ def compare(
     kernel = np.ones((WINDOW_CELLS, WINDOW_CELLS), np.uint8)
     valid = cv2.erode(whole.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if whole.sum() < 3 * WINDOW_CELLS**2 or not valid.any():
-        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0.0, 1.0)
-    tone = _tone_curve(_shrunk(source, cells)[whole], _shrunk(target, cells)[whole])
+        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0)
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
-    s, t = _shrunk(tone[source], half), _shrunk(target.astype(np.float32), half)
+    s, t = (_shrunk(picture, half) for picture in match_tones(source, target, cells, whole))
     detail = _shared_detail(s, t, valid)
-    seen = _match_sharpness(_blurred(s, 0.4), _blurred(t, 0.4), cells, valid)
-    weaker, stronger = np.minimum(seen.source, seen.target), np.maximum(seen.source, seen.target)
-    textured = valid & (stronger > min_texture**2)
+    s, t = _blurred(s, 0.4), _blurred(t, 0.4)
+    seen = _windows(s, t, cells)
+    apart = _apart(seen, valid, min_texture, min_correlation)
+    if apart is not None:
+        return apart
+    seen, s, t = _match_sharpness(s, t, seen, cells, valid)
+    shifts = _shifts(s, t, seen, cells)
+    drift, smooth, furthest = _drift(shifts, valid, target.shape)
+    moved, moved_share = _moved(shifts, smooth, valid)
+    slope, noise = shifts.xx + shifts.yy, _noise(shifts.left, shifts.xx + shifts.yy, valid)
+    standing_out = valid & (shifts.left > max_outlier * (noise + SLOPE_SHARE * slope)) & (shifts.left > min_texture**2)
+    weaker = np.maximum(np.minimum(seen.source, seen.target), 0)
+    stronger = np.maximum(seen.source, seen.target)
+    textured = valid & (stronger > min_texture**2 + 2 * min(noise, 100.0))
     agreeing = seen.common > min_correlation * np.sqrt(weaker * stronger)
     conflict = valid & (weaker > min_texture**2) & (seen.common < 0.5 * weaker)
-    beyond = seen.residual > max_outlier * _expected_residual(seen, valid)
-    # Where a picture is burnt out or black, a change of tone took texture; what was added shows at its rim.
-    clipped = (seen.level > 248) | (seen.level < 7)
-    standing_out = valid & beyond & ~clipped & (seen.residual > 16) & (seen.common < 0.8 * stronger)
     odd, box = _largest_group(conflict | standing_out)
+    moves, moved_box = _largest_group(moved)
+    agreement = float(agreeing[textured].mean()) if textured.any() else 0.0
     windows, count = int(valid.sum()), int(textured.sum())
     return Comparison(
-        windows,
-        count / windows,
-        float(agreeing[textured].mean()) if count else 0.0,
-        float(conflict.sum()) / windows,
-        odd,
-        box,
-        detail,
-        _typical(seen, valid),
-    )
+        windows, count / windows, agreement, float(conflict.sum()) / windows, odd, box if odd >= moves else moved_box,
+        moves, moved_share, detail, _typical(seen, valid), drift, furthest,
+    )  # fmt: skip
+
+
+def _moved(shifts: _Shifts, smooth: tuple[Float, Float], valid: Mask) -> tuple[Mask, float]:
+    """Find the windows that moved against the rest, and what share of all that is left their moves explain."""
+    off_x, off_y = shifts.across - smooth[0], shifts.down - smooth[1]
+    moving = shifts.energy(off_x, off_y)
+    left = np.maximum(shifts.left, np.float32(np.median(shifts.left.ravel()[_some(valid)]))) + 0.25
+    moved = valid & (moving > MOVED_SHARE * left) & (np.hypot(off_x, off_y) > MOVED_PIXELS)
+    share = float(moving[valid].sum() / (shifts.left[valid].sum() + 0.25 * valid.sum()))
+    return np.asarray(moved), share
 
 
 def _shrunk(picture: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
@@ -182,71 +171,137 @@ def _blurred(picture: Float, sigma: float) -> Float:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
-def _tone_curve(source: Grey, target: Grey) -> Float:
-    """Map the source's grey levels onto what the target mostly shows in their place: a table [256]."""
-    counts = np.bincount((source >> 3).astype(np.intp) * 256 + target, minlength=32 * 256).reshape(32, 256)
-    below = counts.cumsum(axis=1)
-    total = below[:, -1]
-    medians = (2 * below >= total[:, None]).argmax(axis=1)
-    known = np.flatnonzero(total >= min(8, total.max()))
-    weight = total[known].astype(np.float64)
-    levels = np.bincount(source >> 3, weights=source, minlength=32)[known] / weight
-    shift = np.convolve(np.pad(weight * (medians[known] - levels), 1), [1, 2, 1], "valid")
-    shift /= np.convolve(np.pad(weight, 1), [1, 2, 1], "valid")
-    everywhere = np.arange(256)
-    return np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255).astype(np.float32)
+def _mean(values: Float, cells: tuple[int, int]) -> Float:
+    kernel = (WINDOW_CELLS, WINDOW_CELLS)
+    return np.asarray(cv2.blur(_shrunk(values, cells), kernel, borderType=cv2.BORDER_REFLECT))
 
 
 def _windows(s: Float, t: Float, cells: tuple[int, int]) -> _Windows:
-    def mean(values: Float) -> Float:
-        small = _shrunk(values, cells)
-        return np.asarray(cv2.blur(small, (WINDOW_CELLS, WINDOW_CELLS), borderType=cv2.BORDER_REFLECT))
-
-    both = s + t
-    across = cv2.Sobel(both, cv2.CV_32F, 1, 0, scale=1 / 16)
-    down = cv2.Sobel(both, cv2.CV_32F, 0, 1, scale=1 / 16)
-    mean_s, mean_t = mean(s), mean(t)
+    middle, change = (s + t) * 0.5, t - s
+    mean_m, mean_c = _mean(middle, cells), _mean(change, cells)
     return _Windows(
-        np.maximum(mean(s * s) - mean_s * mean_s, 0),
-        np.maximum(mean(t * t) - mean_t * mean_t, 0),
-        mean(s * t) - mean_s * mean_t,
-        mean(across * across + down * down),
-        mean_t,
+        np.maximum(_mean(middle * middle, cells) - mean_m * mean_m, 0),
+        np.maximum(_mean(change * change, cells) - mean_c * mean_c, 0),
+        _mean(middle * change, cells) - mean_m * mean_c,
     )
 
 
-def _match_sharpness(s: Float, t: Float, cells: tuple[int, int], valid: NDArray[np.bool_]) -> _Windows:
+def _apart(seen: _Windows, valid: Mask, min_texture: float, min_correlation: float) -> Comparison | None:
+    """Make short work of two pictures that show little in common; None where they do, or where little is to be seen."""
+    weaker, stronger = np.maximum(np.minimum(seen.source, seen.target), 0), np.maximum(seen.source, seen.target)
+    textured = valid & (stronger > min_texture**2)
+    windows, count = int(valid.sum()), int(textured.sum())
+    if count < TOO_FLAT * windows:
+        return None
+    agreement = float((seen.common > min_correlation * np.sqrt(weaker * stronger))[textured].mean())
+    residual = _typical(seen, valid)
+    if agreement > APART or residual < APART_RESIDUAL:
+        return None
+    share = count / windows
+    return Comparison(windows, share, agreement, share, windows, None, 0, 0.0, 0.0, residual, np.eye(3), np.inf)
+
+
+def _match_sharpness(
+    s: Float, t: Float, seen: _Windows, cells: tuple[int, int], valid: Mask
+) -> tuple[_Windows, Float, Float]:
     """Blur the sharper picture as far as that makes them more alike: lost detail is no local difference."""
-    best = _windows(s, t, cells)
-    sharper = float(np.median((best.source[valid] + 1) / (best.target[valid] + 1)))
+    best = seen, s, t
+    chosen = _some(valid)
+    sharper = float(np.median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1)))
     if 1 / 1.15 < sharper < 1.15:
         return best
-    least = _typical(best, valid)
+    least = _typical(best[0], valid)
     for sigma in (0.4, 0.65, 1.0, 1.5, 2.3):
-        blurred = _blurred(s if sharper > 1 else t, sigma)
-        tried = _windows(blurred, t, cells) if sharper > 1 else _windows(s, blurred, cells)
+        pair = (_blurred(s, sigma), t) if sharper > 1 else (s, _blurred(t, sigma))
+        tried = _windows(*pair, cells)
         typical = _typical(tried, valid)
         if typical >= least:
             break
-        best, least = tried, typical
+        best, least = (tried, *pair), typical
     return best
 
 
-def _typical(seen: _Windows, valid: NDArray[np.bool_]) -> float:
-    return float(np.median((seen.residual / (seen.source + seen.target + 1))[valid]))
+def _typical(seen: _Windows, valid: Mask) -> float:
+    chosen = _some(valid)
+    middle, change = seen.middle.ravel()[chosen], seen.change.ravel()[chosen]
+    return float(np.median(change / (2 * middle + 0.5 * change + 1)))
 
 
-def _expected_residual(seen: _Windows, valid: NDArray[np.bool_]) -> Float:
-    """What noise (everywhere) and misplacement (at gradients, by half a pixel at most) leave in a window."""
-    left, slope = seen.residual[valid], seen.slope[valid]
-    calm = slope <= np.median(slope)
-    noise = float(np.quantile(left[calm], 0.75)) + 0.25
-    ratio = np.maximum(left[~calm] - noise, 0) / (slope[~calm] + 1e-3)
-    misplaced = min(float(np.quantile(ratio, 0.75)), MAX_MISPLACEMENT) if ratio.size else 0.0
-    return np.asarray(noise + misplaced * seen.slope)
+def _shifts(s: Float, t: Float, seen: _Windows, cells: tuple[int, int]) -> _Shifts:
+    """Explain the change in each window by a gain and a shift; both are kept small where little speaks for them."""
+    middle, change = (s + t) * 0.5, t - s
+    across = np.asarray(cv2.Sobel(middle, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
+    down = np.asarray(cv2.Sobel(middle, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
+    mean_m, mean_c = _mean(middle, cells), _mean(change, cells)
+    mean_x, mean_y = _mean(across, cells), _mean(down, cells)
+    by_gain = np.float32(1) / (seen.middle + np.float32(GAIN_PRIOR))
+    gain_x = _mean(middle * across, cells) - mean_m * mean_x
+    gain_y = _mean(middle * down, cells) - mean_m * mean_y
+    xx = _mean(across * across, cells) - mean_x * mean_x - gain_x * gain_x * by_gain
+    yy = _mean(down * down, cells) - mean_y * mean_y - gain_y * gain_y * by_gain
+    xy = _mean(across * down, cells) - mean_x * mean_y - gain_x * gain_y * by_gain
+    change_x = _mean(across * change, cells) - mean_x * mean_c - gain_x * seen.mixed * by_gain
+    change_y = _mean(down * change, cells) - mean_y * mean_c - gain_y * seen.mixed * by_gain
+    change_left = seen.change - seen.mixed * seen.mixed * by_gain
+    xx, yy = (np.maximum(part, 0) + np.float32(SHIFT_PRIOR) for part in (xx, yy))
+    determinant = np.maximum(xx * yy - xy * xy, np.float32(1e-3))
+    by_x = (yy * change_x - xy * change_y) / determinant
+    by_y = (xx * change_y - xy * change_x) / determinant
+    left = np.maximum(change_left - by_x * change_x - by_y * change_y, np.float32(1e-3))
+    return _Shifts(by_x, by_y, xx, xy, yy, left)
 
 
-def _largest_group(odd: NDArray[np.bool_]) -> tuple[int, Box | None]:
+def _drift(shifts: _Shifts, valid: Mask, shape: tuple[int, ...]) -> tuple[Matrix, tuple[Float, Float], float]:
+    """Fit a small change of perspective to the shifts, robustly.
+
+    Returns the transform that makes up for it, what it explains of the shifts, and how far it reaches for most windows
+    where there is something to see, in pixels.
+    """
+    high, wide = valid.shape
+    chosen = _some(valid)
+    rows, columns = np.divmod(chosen, wide)
+    u, v = (2 * columns - wide) / wide, (2 * rows - high) / wide
+    none, one = np.zeros_like(u), np.ones_like(u)
+    x_terms = np.stack([one, u, v, none, none, none, u * u, u * v], axis=1)
+    y_terms = np.stack([none, none, none, one, u, v, u * v, v * v], axis=1)
+    x, y = shifts.across.ravel()[chosen].astype(np.float64), shifts.down.ravel()[chosen].astype(np.float64)
+    trust = np.sqrt(np.minimum(shifts.xx.ravel()[chosen], shifts.yy.ravel()[chosen])).astype(np.float64)
+    weight = trust
+    for _ in range(3):
+        x_weighted, y_weighted = x_terms * weight[:, None], y_terms * weight[:, None]
+        normal = x_weighted.T @ x_terms + y_weighted.T @ y_terms + 1e-3 * len(u) * np.eye(8)
+        found = np.linalg.solve(normal, x_weighted.T @ x + y_weighted.T @ y)
+        off = np.hypot(x_terms @ found - x, y_terms @ found - y)
+        weight = trust / (1 + (off / (2 * float(np.median(off)) + 0.04)) ** 2) ** 2
+    known = trust > 1 if (trust > 1).any() else trust > 0
+    furthest = 2 * float(np.quantile(np.hypot(x_terms[known] @ found, y_terms[known] @ found), MOST))
+    across = ((2 * np.arange(wide) - wide) / wide).astype(np.float32)[None, :]
+    down = ((2 * np.arange(high) - high) / wide).astype(np.float32)[:, None]
+    x0, xu, xv, y0, yu, yv, tilt_u, tilt_v = found.astype(np.float32)
+    tilt = tilt_u * across + tilt_v * down
+    smooth_x = x0 + xu * across + xv * down + across * tilt
+    smooth_y = y0 + yu * across + yv * down + down * tilt
+    x0, xu, xv, y0, yu, yv, tilt_u, tilt_v = found / wide  # from half-pixels to the unit of u
+    step = np.array([[1 - xu, -xv, -x0], [-yu, 1 - yv, -y0], [tilt_u, tilt_v, 1]])
+    middle = np.array([[2 / shape[1], 0, 1 / shape[1] - 1], [0, 2 / shape[1], (1 - shape[0]) / shape[1]], [0, 0, 1]])
+    drift = np.linalg.inv(middle) @ step @ middle
+    return np.asarray(drift / drift[2, 2]), (smooth_x, smooth_y), furthest
+
+
+def _noise(left: Float, slope: Float, valid: Mask) -> float:
+    """Measure what noise and compression leave in a calm window, grey levels squared."""
+    chosen = _some(valid)
+    slope, left = slope.ravel()[chosen], left.ravel()[chosen]
+    return float(np.quantile(left[slope <= np.median(slope)], 0.75)) + 0.25
+
+
+def _some(valid: Mask) -> NDArray[np.intp]:
+    """Choose windows that are enough to tell what is typical: indexes into the flat grid."""
+    chosen = np.flatnonzero(valid)
+    return np.asarray(chosen[:: max(len(chosen) // TYPICAL_WINDOWS, 1)])
+
+
+def _largest_group(odd: Mask) -> tuple[int, Box | None]:
     number, _, boxes, _ = cv2.connectedComponentsWithStats(odd.astype(np.uint8), connectivity=8)
     if number < 2:
         return 0, None
@@ -256,7 +311,7 @@ def _largest_group(odd: NDArray[np.bool_]) -> tuple[int, Box | None]:
     return area, (x0, y0, x0 + (wide + 1) * CELL_PIXELS, y0 + (high + 1) * CELL_PIXELS)
 
 
-def _shared_detail(s: Float, t: Float, valid: NDArray[np.bool_]) -> float:
+def _shared_detail(s: Float, t: Float, valid: Mask) -> float:
     """Tell how much of the fine detail of the picture that has less of it is found in the other.
 
     Compression, blur and noise take detail away or add some in one of the two; what is left is the other's.

@@ -81,6 +81,7 @@ class Decoded:
     rgb: Pixels
     format: str
     metadata_fields: int
+    luma_steps: tuple[int, ...] = ()  # the quantisation table of a JPEG, 64 numbers row by row
 
 
 def read_regular(path: str, max_bytes: int) -> tuple[FileStat, bytes]:
@@ -174,7 +175,8 @@ def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
         # Pillow turns some TIFFs by itself while loading, and takes the tag away.
         orientation = _metadata(image)[1]
         rgb = _to_rgb(image)
-    return Decoded(orient(rgb, orientation), name, metadata_fields)
+    steps = tuple(getattr(image, "quantization", {}).get(0, ()))
+    return Decoded(orient(rgb, orientation), name, metadata_fields, steps)
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -16,13 +16,15 @@ from pipeline.decode import Pixels
 
 Floats = NDArray[np.float64]
 
+MIN_SIDE = 64  # pixels: pictures with a shorter side are taken at their word
 _TILE = 128  # pixels
 _TILES = 9
 _GRID = 6  # tiles are chosen from at most 6 by 6 places
+_BLOCK = 8  # pixels: tiles begin where JPEG blocks do, for those who look at blocks
 _BANDS = 12
 _EDGES = 2.0 ** (-np.arange(_BANDS + 9) / 4)  # upper edges of the bands, shares of the Nyquist frequency
-_CENTRES = np.sqrt(_EDGES[:-1] * _EDGES[1:])
-_WHITENING = 2.5  # power law of natural pictures
+CENTRES = np.sqrt(_EDGES[:-1] * _EDGES[1:])  # of the bands of a spectrum, finest first
+WHITENING = _EDGES[:-1] ** 2.5  # power law of natural pictures
 _CLIFF = 0.05  # whitened energy below this share of the coarser bands: 2 % of camera originals, 90 % of enlarged
 _PENALTY = 4.0  # interpolation leaks past the cliff: a picture enlarged twice measures 0.55 instead of 0.5
 _STEP = 0.05  # of the logarithm: smaller differences are noise
@@ -33,55 +35,67 @@ def measure_detail(rgb: Pixels) -> float:
 
     Costs the same for any size. Pictures with a side below 64 pixels are taken at their word.
     """
-    height, width = rgb.shape[:2]
-    scale = _resolved_scale(rgb) if min(height, width) >= _TILE // 2 else 1.0
-    logarithm = np.log(height * width / 1e6 * scale**_PENALTY)
+    large = min(rgb.shape[:2]) >= MIN_SIDE
+    return detail_of(band_energy(textured_tiles(rgb)) if large else None, rgb.shape)
+
+
+def detail_of(energy: Floats | None, shape: tuple[int, ...]) -> float:
+    """Return the effective resolution in megapixels by spectrum, None for a picture too small to have one."""
+    scale = 1.0 if energy is None else _resolved_scale(energy)
+    logarithm = np.log(shape[0] * shape[1] / 1e6 * scale**_PENALTY)
     return float(np.exp(np.round(logarithm / _STEP) * _STEP))
 
 
-def _resolved_scale(rgb: Pixels) -> float:
+def _resolved_scale(energy: Floats) -> float:
     """Return the share of the Nyquist frequency up to which the picture follows the power law."""
-    energy = _band_energy(_textured_tiles(rgb))
     coarser = np.array([energy[band + 2 : band + 9].max() for band in range(_BANDS)])
     ratio = np.maximum(energy[:_BANDS], 1e-9) / np.maximum(coarser, 1e-6)
     band = _BANDS - 1
     while band > 0 and ratio[band] >= _CLIFF and ratio[band - 1] >= _CLIFF:
         band -= 1
     if band == 0 or ratio[band] < _CLIFF:
-        return 1.0 if band == 0 else float(_CENTRES[band])
+        return 1.0 if band == 0 else float(CENTRES[band])
     part = np.log(ratio[band] / _CLIFF) / np.log(ratio[band] / ratio[band - 1])
-    return float(_CENTRES[band] * (_CENTRES[band - 1] / _CENTRES[band]) ** part)
+    return float(CENTRES[band] * (CENTRES[band - 1] / CENTRES[band]) ** part)
 
 
-def _textured_tiles(rgb: Pixels) -> list[Pixels]:
+def textured_tiles(rgb: Pixels) -> Pixels:
+    """Return the most textured tiles at native size, grey uint8 [n, side, side]; the shorter side is at least 8."""
     height, width = rgb.shape[:2]
-    side = min(_TILE, height // 8 * 8, width // 8 * 8)
-    rows = np.unique(np.linspace(0, height - side, min(_GRID, height // side)).astype(int))
-    columns = np.unique(np.linspace(0, width - side, min(_GRID, width // side)).astype(int))
+    side = min(_TILE, height // _BLOCK * _BLOCK, width // _BLOCK * _BLOCK)
+    rows, columns = (_starts(length, side) for length in (height, width))
     tiles = [
         np.asarray(cv2.cvtColor(rgb[y : y + side, x : x + side], cv2.COLOR_RGB2GRAY), np.uint8)
         for y in rows
         for x in columns
     ]
-    return sorted(tiles, key=lambda tile: -float(tile[::2, ::2].var()))[:_TILES]
+    tiles.sort(key=lambda tile: -float(cv2.meanStdDev(tile)[1][0, 0]))
+    return np.stack(tiles[:_TILES])
 
 
-def _band_energy(tiles: list[Pixels]) -> Floats:
-    """Return the whitened mean energy of each band, finest first, over all tiles."""
-    window, masks = _bands(tiles[0].shape[0])
+def _starts(length: int, side: int) -> list[int]:
+    count = min(_GRID, length // side)
+    spread = (length - side) // max(count - 1, 1)
+    return [place * spread // _BLOCK * _BLOCK for place in range(count)]
+
+
+def band_energy(tiles: Pixels) -> Floats:
+    """Return the whitened mean energy of each band, finest first, over all tiles: float64 [20]."""
+    window, masks, counts = _bands(tiles.shape[1])
     energy = np.zeros(window.shape, np.float32)
     for tile in tiles:
-        values = tile.astype(np.float32)
-        energy += np.square(cv2.dct((values - values.mean()) * window))
-    sums = np.bincount(masks.ravel(), energy.ravel(), len(_CENTRES) + 1)[:-1]
-    counts = np.bincount(masks.ravel(), minlength=len(_CENTRES) + 1)[:-1]
-    return np.asarray(sums / np.maximum(counts, 1) * _EDGES[:-1] ** _WHITENING, np.float64)
+        coefficients = cv2.dct(np.multiply(tile, window) - window * np.float32(cv2.mean(tile)[0]))
+        cv2.accumulateSquare(coefficients, energy)
+    sums = np.bincount(masks, energy.ravel(), len(CENTRES) + 1)[:-1]
+    return np.asarray(sums / counts * WHITENING / (len(tiles) / _TILES), np.float64)
 
 
 @cache
-def _bands(side: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Return the window of a tile and, for each DCT coefficient, the number of its band."""
+def _bands(side: int) -> tuple[NDArray[np.float32], NDArray[np.intp], Floats]:
+    """Return the window of a tile, the number of each DCT coefficient's band, and how many each band has."""
     places = (np.arange(side) + 0.5) / side
     window = np.outer(np.sin(np.pi * places), np.sin(np.pi * places)).astype(np.float32)
     frequency = np.maximum(places[:, None], places[None, :])
-    return window, np.clip((-4 * np.log2(frequency)).astype(np.intp), 0, len(_CENTRES))
+    masks = np.clip((-4 * np.log2(frequency)).astype(np.intp), 0, len(CENTRES)).ravel()
+    counts = np.bincount(masks, minlength=len(CENTRES) + 1)[:-1]
+    return window, masks, np.maximum(counts, 1).astype(np.float64)

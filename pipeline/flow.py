@@ -2,7 +2,7 @@
 
     arrival ─ decode ─ quality, hashing ─► Measurement          in a worker process    (measuring.measure)
     Measurement ─ embedding ─► Observation                      here, in batches       (Flow._embed)
-    Observation ─ matching, verify ─ grouping, keeper ─► Verdict  here, one writer     (Flow._walk)
+    Observation ─ matching, verify ─ grouping, keeper ─► Verdict  here, one writer     (walking.walk)
     Verdict ─ actions ─► ledger                                 after the commit       (planning, actions)
 
 `Flow.admit` takes what the workers measured and brings the catalog to the state that the laws ask for, in one
@@ -17,19 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.embedding import EmbeddingSettings
-from pipeline.grouping import reconsider
-from pipeline.keeper import KeeperSettings
 from pipeline.knowledge import Knowledge
-from pipeline.matching import MatchingSettings, Thresholds
 from pipeline.measuring import remodel
+from pipeline.opening import FlowSettings, open_knowledge
 from pipeline.quality import judge_quality
 from pipeline.serving import Models
-from pipeline.settings import QualitySettings
 from pipeline.verdicts import Judge
-from pipeline.verify import VerifySettings
+from pipeline.walking import walk
 from store.catalog import Catalog
-from store.errors import ConfigError, DecodeError, DedupdError
+from store.errors import DecodeError, DedupdError
 from store.records import (
     CatalogFile,
     Failure,
@@ -42,20 +38,11 @@ from store.records import (
     VerdictKind,
 )
 
+__all__ = ["Flow", "FlowSettings", "Seen", "open_knowledge"]
+
 _EMBED_BATCH = 32
 _SETTINGS_KEY = "judged_with"
 _ALL = 1 << 40
-
-
-@dataclass(frozen=True, slots=True)
-class FlowSettings:
-    """What the stages need to know."""
-
-    quality: QualitySettings = QualitySettings()
-    embedding: EmbeddingSettings = EmbeddingSettings()
-    matching: MatchingSettings = MatchingSettings()
-    second_look: VerifySettings = VerifySettings()
-    keeper: KeeperSettings = KeeperSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +111,51 @@ class Flow:
 
     def rename_file(self, file: CatalogFile, stat: FileStat, folder_id: int, now_ns: int) -> list[CatalogFile]:
         """Follow a file to its new name; everything known about its content stays."""
+        return self._note_place(file, lambda: self._catalog.relocate(file.id, folder_id, stat), now_ns, stat.path)
+
+    def note_place(
+        self, file: CatalogFile, note: Callable[[], object], now_ns: int, *, at: str | None = None
+    ) -> list[CatalogFile]:
+        """Let `note` write where a file lies now; return every file whose verdict changed.
+
+        What the catalog believed to lie `at` that home is gone. Which file stands for an image, and with it the image's
+        rank, may hang on where its files lie; where another file stands for it before and after, nothing does.
+        """
+        before = self._catalog.primary_of(file.image_id)
+        foreign = None if at is None else self._catalog.file(at)
+        alone = foreign is None or foreign.id == file.id
+        linked = before is not None and before.stat.inode == file.stat.inode
+        if before is None or before.id == file.id or linked or not alone:
+            return self._note_place(file, note, now_ns, at)
+        with self._all_or_nothing():
+            note()
+            if self._catalog.primary_of(file.image_id) == before:
+                return []
+            return self._settle([file.image_id], {}, now_ns)
+
+    def _note_place(
+        self, file: CatalogFile, note: Callable[[], object], now_ns: int, at: str | None
+    ) -> list[CatalogFile]:
         with self._all_or_nothing():
             before: dict[int, Rank | None] = {}
             self._note_rank(file.image_id, before)
-            overwritten = self._catalog.file(stat.path)
+            overwritten = None if at is None else self._catalog.file(at)
             if overwritten is not None and overwritten.id != file.id:
                 self._note_rank(overwritten.image_id, before)
                 self._catalog.remove_file(overwritten.id)
-            self._catalog.relocate(file.id, folder_id, stat)
+            note()
             self._embed_stored([file.image_id])
             return self._settle(list(before), before, now_ns)
+
+    def rule(self, hashes: Iterable[bytes], change: Callable[[], object], now_ns: int) -> list[CatalogFile]:
+        """Let `change` write to the rulings on these contents; return every file whose verdict changed."""
+        self._knowledge.indexes.load()
+        with self._all_or_nothing():
+            change()
+            self._knowledge.rulings.load()
+            touched = [found for sha256 in hashes if (found := self._catalog.image_id(sha256)) is not None]
+            self._embed_stored(touched)
+            return self._settle(touched, {}, now_ns)
 
     def forget_unseen(self, before_ns: int) -> int:
         """Delete what is known of images that no file has held since `before_ns`; return how many."""
@@ -163,9 +185,7 @@ class Flow:
         with self._all_or_nothing():
             self._remember_settings()
             self._open()
-            self._catalog.relations.clear_standings()
-            for standings in self._knowledge.standings.values():
-                standings.clear()
+            self._knowledge.clear_standings()
             return self._settle(self._catalog.image_ids(), {}, now_ns)
 
     def embed_some(self) -> int:
@@ -224,7 +244,7 @@ class Flow:
         if known is not None and self._catalog.image(known).observation is not None:
             self._knowledge.previews.write(result.hashes.sha256, result.preview)
             return known
-        observation = Observation(result.stat.size, result.picture, result.quality, result.hashes)
+        observation = Observation(result.stat.size, result.picture, result.quality, result.hashes, result.traces)
         kind, reason = judge_quality(result.quality, self._settings.quality)
         reject = None if kind is VerdictKind.KEEP else kind
         if known is None:
@@ -281,20 +301,7 @@ class Flow:
         self._knowledge.forget()
         self._catalog.mark_orphans(touched, now_ns)
         restless = {image_id for image_id in touched if self._restless(image_id, before.get(image_id))}
-        changed = self._walk(restless)
-        return self._write_verdicts({*touched, *changed})
-
-    def _walk(self, restless: set[int]) -> set[int]:
-        knowledge = self._knowledge
-        playing = {image_id for image_id in restless if self._in_play(image_id)}
-        changed = reconsider(
-            playing, restless, knowledge.standings[Level.DUPLICATES], knowledge.views[Level.DUPLICATES]
-        )
-        # The second level is walked over the keepers that the first one leaves.
-        unsettled = changed | restless
-        keepers = {i for i in unsettled if knowledge.standings[Level.DUPLICATES].keeper_of(i) == i}
-        similar = reconsider(keepers, unsettled, knowledge.standings[Level.SIMILAR], knowledge.views[Level.SIMILAR])
-        return changed | similar
+        return self._write_verdicts({*touched, *walk(self._knowledge, restless)})
 
     def _write_verdicts(self, image_ids: Iterable[int]) -> list[CatalogFile]:
         changed = []
@@ -306,16 +313,10 @@ class Flow:
 
     # -- what the stages ask ----------------------------------------------------------------------------------------
 
-    def _in_play(self, image_id: int) -> bool:
-        files = self._catalog.files_of([image_id]).get(image_id, [])
-        image = self._catalog.image(image_id)
-        passed = image.reject is None or any(file.protected for file in files)
-        return bool(files) and image.observation is not None and passed
-
     def _unembedded(self, image_id: int) -> bool:
         """Tell whether an image in play lacks its embedding; a rejected one needs none."""
         missing = self._catalog.embedding(image_id, self._models.wanted.model_id) is None
-        return missing and self._in_play(image_id)
+        return missing and self._knowledge.in_play(image_id)
 
     def _note_rank(self, image_id: int, before: dict[int, Rank | None]) -> None:
         """Remember an image's rank before its files change; None for one out of play."""
@@ -327,7 +328,7 @@ class Flow:
         """Tell whether an image's standing may differ now: it came, went, or changed rank."""
         if before is None:
             return True
-        return not self._in_play(image_id) or self._knowledge.ranks(image_id) != before
+        return not self._knowledge.in_play(image_id) or self._knowledge.ranks(image_id) != before
 
     def _displaced_by(self, stat: FileStat, image_id: int) -> int | None:
         file = self._catalog.file(stat.path)
@@ -378,20 +379,3 @@ class Flow:
             self._models.serving = serving
             self._open()  # the indexes in memory may be ahead of the catalog, which was rolled back
             raise
-
-
-def open_knowledge(catalog: Catalog, folder: Path, settings: FlowSettings, models: Models | None = None) -> Knowledge:
-    """Open what is known for the model that serves; for readers too, which change nothing."""
-    facts = (models or Models(catalog, settings.embedding)).serving
-    matching = settings.matching
-    candidate, similar = matching.candidate_similarity, matching.similar_similarity
-    candidate = facts.candidate_similarity if candidate is None else candidate
-    similar = facts.similar_similarity if similar is None else similar
-    if candidate > similar:
-        raise ConfigError(
-            f"[matching] candidate_similarity {candidate:g} lies above similar_similarity {similar:g}",
-            "what is similar must be looked at: candidate_similarity is the lower one",
-        )
-    thresholds = Thresholds(matching.max_phash_bits, matching.max_dhash_bits, candidate, similar)
-    model = (facts.model_id, facts.dimension)
-    return Knowledge(catalog, folder, model, thresholds, settings.keeper, settings.second_look)

@@ -13,10 +13,13 @@ import numpy as np
 
 from pipeline.alignment import Grey, Matrix, project
 
-SAME_REACH_PIXELS = 0.3  # of the coarser picture: how far two frames may reach over each other and be the same
+SAME_REACH_PIXELS = 0.15  # of the coarser picture: how far two frames may reach over each other and be the same
 CUT_REACH_PIXELS = 1.0  # how far a picture may reach over the frame that it was cut from
+MAX_LOST_CORNERS = 0.005  # share of a picture that a turn about its middle hides; no hand turns a camera so
 MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
+SMALL_SIDE = 250  # pixels: of a smaller picture a bend is not known any better
 GRID = 48  # points along a side, to measure areas
+FILL_SAMPLES = 1500  # places that are enough to tell whether a ground is of one grey
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
 
 
@@ -44,6 +47,13 @@ class Placement:
         """Tell whether the turn is none by quarters."""
         return abs((self.degrees + 45) % 90 - 45) > MIN_TILT_DEGREES
 
+    @property
+    def frames_meet(self) -> bool:
+        """Tell whether corner lies on corner, give or take a pixel."""
+        ours, theirs = project(self.onto, frame_corners(self.source.shape)), frame_corners(self.target.shape)
+        apart = np.linalg.norm(ours[:, None] - theirs[None], axis=2).min(axis=1)
+        return bool((apart < CUT_REACH_PIXELS).all())
+
 
 @dataclass(frozen=True, slots=True)
 class Framing:
@@ -56,7 +66,8 @@ class Framing:
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     tilted: bool  # turned by no quarter
     inset: bool  # the whole source, on other content
-    bend_pixels: float  # how far the corners are from where turning, scaling and stretching put them
+    pasted: bool  # the whole source on flat fill, and its edge shows: a print on a table, a picture on a page
+    bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
 
 def find_framing(place: Placement, max_fill_levels: float) -> Framing:
@@ -72,14 +83,16 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
     bend, tilted = _bend(place), place.tilted
     if target_within:
-        return Framing(source_covered, target_covered, same, True, False, tilted, False, bend)
-    fill = _is_filled(target, source, place.onto, max_fill_levels)
+        return Framing(source_covered, target_covered, same, True, False, tilted, False, False, bend)
+    fill = is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
-        inset = not fill and _has_seam(place)
-        return Framing(source_covered, target_covered, False, not inset, fill, tilted, inset, bend)
+        seam = _has_seam(place)
+        inset = seam and not fill
+        return Framing(source_covered, target_covered, False, not inset, fill, tilted, inset, seam and fill, bend)
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
-    whole = tilted and (fill or _is_filled(source, target, back, max_fill_levels))
-    return Framing(source_covered, target_covered, False, whole, whole, tilted, False, bend)
+    lost = 1 - min(source_covered, target_covered)
+    whole = tilted and (lost < MAX_LOST_CORNERS or fill or is_filled(source, target, back, max_fill_levels))
+    return Framing(source_covered, target_covered, False, whole, whole, tilted, False, False, bend)
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:
@@ -106,7 +119,8 @@ def _bend(place: Placement) -> float:
     straight = np.where(np.abs(linear) >= np.abs(linear).max(axis=1, keepdims=True), linear, 0.0)
     found = project(place.onto, corners) - project(place.onto, middle)
     wanted = [(corners - middle) @ model.T for model in (similar, straight)]
-    return min(float(np.linalg.norm(found - model, axis=1).max()) for model in wanted)
+    off = min(float(np.linalg.norm(found - model, axis=1).max()) for model in wanted)
+    return float(off / max(SMALL_SIDE, *(int(side) for side in place.target.shape)))
 
 
 def _covered(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
@@ -123,13 +137,26 @@ def _reach(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> floa
     return float(max(-x.min(), -y.min(), x.max() - frame[1], y.max() - frame[0]))
 
 
-def _is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
-    """Tell whether a picture is of one grey outside the other's frame; `onto` maps the other's pixels."""
+def is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
+    """Tell whether a picture is of one grey, or a grey that slopes as light does, outside the other's frame.
+
+    `onto` maps the other's pixels.
+    """
     size = (grey.shape[1], grey.shape[0])
     alone = 1 - cv2.warpPerspective(np.ones_like(other), onto, size, flags=cv2.INTER_NEAREST)
     alone = cv2.erode(alone, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    levels = grey[alone > 0].astype(np.int16)
-    return bool(levels.size > 30 and (np.abs(levels - np.median(levels)) <= max_levels).mean() > 0.97)
+    places = np.flatnonzero(alone)
+    if len(places) <= 30:
+        return False
+    y, x = np.divmod(places[:: max(len(places) // FILL_SAMPLES, 1)], grey.shape[1])
+    levels = grey[y, x].astype(np.float32)
+    off = levels - np.median(levels)
+    for _ in range(2):  # paper lies in uneven light: its grey may slope
+        near = np.abs(off) <= max(2 * max_levels, float(np.median(np.abs(off))))
+        terms = np.stack([np.ones_like(levels), x / grey.shape[1], y / grey.shape[1]], axis=1)
+        off = levels - terms @ np.linalg.lstsq(terms[near], levels[near], rcond=None)[0]
+    grain = min(2.5 * float(np.median(np.abs(off))), 2 * max_levels)
+    return bool((np.abs(off) <= max(max_levels, grain)).mean() > 0.96)
 
 
 def _has_seam(place: Placement) -> bool:

@@ -13,14 +13,16 @@ from annotated_types import Ge
 
 from store.records import CatalogFile, ImageState, Rank
 
-CriterionName = Literal["sharp_enough", "detail", "pixels", "bytes", "metadata", "older", "newer", "path"]
+CriterionName = Literal["sharp_enough", "original", "detail", "pixels", "metadata", "bytes", "older", "newer", "path"]
 
 
 @dataclass(frozen=True, slots=True)
 class KeeperSettings:
     """How the best copy is chosen."""
 
-    criteria: tuple[CriterionName, ...] = ("sharp_enough", "detail", "pixels", "bytes", "older", "path")
+    criteria: tuple[CriterionName, ...] = (
+        "sharp_enough", "original", "detail", "pixels", "metadata", "bytes", "older", "path",
+    )  # fmt: skip
     sharp_enough: Annotated[float, Ge(0)] = 50.0  # of the sharpest region: who passed the gate is sharp enough
     on_late_better: Literal["swap", "first"] = "swap"
 
@@ -44,16 +46,24 @@ def primary_file(files: Sequence[CatalogFile]) -> CatalogFile:
     return min(files, key=order)
 
 
-def rank(image: ImageState, files: Sequence[CatalogFile], settings: KeeperSettings) -> Rank:
+def asks_for_originals(settings: KeeperSettings) -> bool:
+    """Tell whether pairs are to be asked which of the two is the original."""
+    return settings.on_late_better == "swap" and "original" in settings.criteria
+
+
+def rank(image: ImageState, files: Sequence[CatalogFile], settings: KeeperSettings, *, rounds_won: int = 0) -> Rank:
     """Place an image in the total order; `key` greater outranks.
 
-    With `on_late_better = "first"` whatever was seen first stays, and the criteria do not count.
+    `rounds_won` is the last round in which it was shown to be the original of the one above it, 0 for none. With
+    `on_late_better = "first"` whatever was seen first stays, and the criteria do not count.
     """
     primary = primary_file(files)
     protected = primary.protected
     if settings.on_late_better == "first":
         return Rank(image.id, (protected, -image.id), protected)
-    scores = tuple(_CRITERIA[name](image, primary, settings) for name in settings.criteria)
+    scores = tuple(
+        rounds_won if name == "original" else _CRITERIA[name](image, primary, settings) for name in settings.criteria
+    )
     return Rank(image.id, (protected, *scores, image.sha256), protected)
 
 
@@ -61,14 +71,24 @@ def explain(
     keeper: tuple[ImageState, Sequence[CatalogFile]],
     extra: tuple[ImageState, Sequence[CatalogFile]],
     settings: KeeperSettings,
+    rounds_won: tuple[int, int] = (0, 0),
 ) -> list[Standing]:
-    """Tabulate the criteria for a keeper and one of its extras, marking the one that decided."""
+    """Tabulate the criteria for a keeper and one of its extras, marking the one that decided.
+
+    `rounds_won` says of both when they were last shown to be the original of the one above them.
+    """
     rows, decided = [], False
     sides = [(image, primary_file(files)) for image, files in (keeper, extra)]
     names: list[str] = (
         ["protected", *settings.criteria] if settings.on_late_better == "swap" else ["protected", "first"]
     )
     for name in names:
+        if name == "original":
+            decides = not decided and rounds_won[0] != rounds_won[1]
+            decided = decided or decides
+            said = [f"round {count}" if count else "–" for count in rounds_won]
+            rows.append(Standing(name, said[0], said[1], decides))
+            continue
         ours, theirs = (_score(name, image, primary, settings) for image, primary in sides)
         decides = not decided and ours != theirs
         decided = decided or decides
@@ -83,9 +103,13 @@ def reason(
     keeper: tuple[ImageState, Sequence[CatalogFile]],
     extra: tuple[ImageState, Sequence[CatalogFile]],
     settings: KeeperSettings,
+    rounds_won: tuple[int, int] = (0, 0),
+    shown: str = "",
 ) -> str:
-    """Say in a few words why the keeper outranks the extra."""
-    for row in explain(keeper, extra, settings):
+    """Say in a few words why the keeper outranks the extra; `shown` is what shows that it is the original."""
+    for row in explain(keeper, extra, settings, rounds_won):
+        if row.decides and row.criterion == "original":
+            return f"it is the original{': ' if shown else ''}{shown}"
         if row.decides:
             return f"{_IN_WORDS.get(row.criterion, row.criterion)} ({row.keeper} against {row.extra})"
     return "equal in everything, first by content"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.decode import decode_preview
 from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
+from pipeline.originals import Preference, find_original
 from pipeline.verify import Prepared, VerifySettings, prepare, verify
 from store.catalog import Catalog
 from store.errors import DecodeError
@@ -24,7 +25,7 @@ from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-_VERIFIER_VERSION = 2
+_VERIFIER_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Matcher:
         self._verify_settings = verify_settings
         self._verifier = f"{_VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
         self._evidence: Recent[tuple[int, int], Evidence | None] = Recent(self._judge, 100_000)
+        self._original: Recent[tuple[int, int], Preference] = Recent(self._ask, 100_000)
         self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)
         self._image: Recent[int, ImageState] = Recent(catalog.image, 4096)
         self._embedding: Recent[int, NDArray[np.float32] | None] = Recent(self._load_embedding, 4096)
@@ -99,7 +101,7 @@ class Matcher:
 
     def forget(self) -> None:
         """Drop what was remembered; to be called whenever images or embeddings were added or removed."""
-        for memory in (self._evidence, self._near, self._image, self._embedding):
+        for memory in (self._evidence, self._original, self._near, self._image, self._embedding):
             memory.clear()
 
     def near(self, image_id: int) -> NDArray[np.int64]:
@@ -155,6 +157,27 @@ class Matcher:
             return Evidence(MatchKind.SIMILAR, phash, dhash, similarity, False, "alike as a whole, not point by point")
         return None
 
+    def original_of(self, a: int, b: int) -> Preference:
+        """Tell which of two matching images is the original: 1 for `a`, 2 for `b`, 0 where nothing tells."""
+        return self._original((a, b)) if a < b else self._original((b, a)).turned()
+
+    def _ask(self, pair: tuple[int, int]) -> Preference:
+        a, b = pair
+        ours, theirs = self._image(a), self._image(b)
+        if ours.observation is None or theirs.observation is None:
+            return Preference()
+        same = ours.observation.picture.pixels_sha256 == theirs.observation.picture.pixels_sha256
+        look = (
+            StoredLook(MatchKind.PIXELS, "")
+            if same
+            else self._look(*sorted((ours, theirs), key=lambda image: image.id))
+        )
+        if look.kind is None:
+            return Preference()
+        if ours.sha256 < theirs.sha256:
+            return find_original(ours.observation, theirs.observation, look.lineage)
+        return find_original(theirs.observation, ours.observation, look.lineage).turned()
+
     def _look(self, a: ImageState, b: ImageState) -> StoredLook:
         """Take the second look, or recall it. The pair is ordered by id for storage, by content for looking."""
         stored = self._catalog.relations.look(a.id, b.id, self._verifier)
@@ -165,7 +188,7 @@ class Matcher:
         if ours is None or theirs is None:
             return StoredLook(None, "a preview is missing")
         seen = verify(ours, theirs, self._verify_settings)
-        look = StoredLook(seen.kind, seen.explanation)
+        look = StoredLook(seen.kind, seen.explanation, seen.lineage)
         if not self._catalog.read_only:
             self._catalog.relations.put_look(a.id, b.id, self._verifier, look)
         return look

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pipeline import decode as decoding
 from pipeline import hashing
 from pipeline.decode import Pixels, UnsupportedError
+from pipeline.detail import MIN_SIDE, band_energy, detail_of, textured_tiles
 from pipeline.quality import measure_quality, working_grey
 from pipeline.settings import DecodeSettings, QualitySettings
+from pipeline.traces import measure_traces
 from store.errors import DecodeError
-from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture
+from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture, Traces
 
 _COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
 
@@ -59,15 +61,27 @@ def _measure(
     grey = working_grey(common, quality_settings.working_pixels)
     phash, dhash = hashing.perceptual_hashes(grey)
     preview = decoding.preview(common, decode_settings)
+    detail, traces = _closely(decoded)
     height, width = rgb.shape[:2]
     return Measurement(
         stat=stat,
         picture=Picture(width, height, decoded.format, decoding.pixels_sha256(rgb), decoded.metadata_fields),
-        quality=measure_quality(rgb, grey),
+        quality=measure_quality(rgb, grey, detail),
         hashes=Hashes(sha256, phash, dhash, hashing.is_hashable(grey)),
         preview=preview,
         model_input=remodel(preview, input_size),
+        traces=traces,
     )
+
+
+def _closely(decoded: decoding.Decoded) -> tuple[float, Traces]:
+    """Measure what only native size shows: effective resolution, and the traces of what was done to a picture."""
+    rgb = decoded.rgb
+    if min(rgb.shape[:2]) < MIN_SIDE:
+        return detail_of(None, rgb.shape), Traces(b"", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tiles = textured_tiles(rgb)
+    energy = band_energy(tiles)
+    return detail_of(energy, rgb.shape), measure_traces(rgb, tiles, energy, decoded.luma_steps)
 
 
 def remodel(preview: bytes, input_size: int) -> Pixels:

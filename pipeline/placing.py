@@ -29,6 +29,7 @@ from pipeline.syscalls import (
     sync,
 )
 from store.errors import ActionError
+from store.text import printable
 
 TEMPORARY_PREFIX = ".dedupd-"  # watchers ignore such names
 _AGAIN = "it will be looked at again"
@@ -135,6 +136,7 @@ def _rename(journey: Journey, from_fd: int, to_fd: int, expected: Identity, anno
         sync(from_fd)
     except (OSError, ActionError):
         _rename_to_free_name(to_fd, name, from_fd, origin, journey.tag)
+        sync(from_fd)  # before the ledger says that nothing happened
         raise
     return journey.destination.sibling(name)
 
@@ -161,7 +163,8 @@ def _rename_to_free_name(from_fd: int, source: str, to_fd: int, target: str, tag
 def _copy(journey: Journey, fd: int, from_fd: int, to_fd: int, expected: Identity, announce: Announce) -> Arrival:
     volume = os.fstatvfs(to_fd)
     if volume.f_bavail * volume.f_frsize - expected.size < journey.min_free_bytes:
-        raise ActionError("too little space is left on the quarantine's volume", "free some, then try again")
+        where = printable(journey.destination.root)
+        raise ActionError(f"too little space is left on the disk of {where}", "free some, then try again")
     copy, lost = _write_part(journey, fd, to_fd)
     name = _place(journey, to_fd, _part(journey), to_fd, copy.inode, announce)
     sync(to_fd)
@@ -204,6 +207,7 @@ def discard(folder_fd: int, name: str, expected: Identity, tag: str) -> None:
             _require(fd, expected, "the file was replaced or changed meanwhile")
     except (OSError, ActionError):
         _rename_to_free_name(folder_fd, aside, folder_fd, name, tag)
+        sync(folder_fd)
         raise
     os.unlink(aside, dir_fd=folder_fd)
     sync(folder_fd)
@@ -292,6 +296,7 @@ def _rescue_part(journey: Journey) -> Whereabouts:
 def _drop_part(journey: Journey) -> None:
     with if_there(), open_folder(journey.destination) as fd:
         os.unlink(_part(journey), dir_fd=fd)
+        sync(fd)  # the ledger is about to forget it: it must not come back after a power failure
 
 
 def _sync_folders(journey: Journey) -> None:

@@ -5,18 +5,35 @@ plan. What comes back goes first, because a returning file may be the keeper tha
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from pipeline.actions import Action, ActionSettings, KeeperCheck, apply, quarantine_target, undo
 from pipeline.verdicts import Judge
 from store.catalog import Catalog
-from store.errors import DedupdError
+from store.errors import ActionError, DedupdError, DiskFullError
 from store.ledger import Ledger, LedgerEntry, Verb
-from store.records import REJECTS, CatalogFile, FileStat, ImageState, Verdict, VerdictKind
+from store.records import REJECTS, CatalogFile, FileStat, ImageState, Level, Verdict, VerdictKind
 
 _LEAVING = (*REJECTS, VerdictKind.DUPLICATE, VerdictKind.SIMILAR)
+# In which a change of places may change verdicts, and these places again. One or two do as a rule; more where many
+# files of one content come home under other names, for a longer name ranks lower.
+_ROUNDS = 64
+_Step = Callable[[int], None]  # takes the time
+
+
+class _KeeperAwayError(ActionError):
+    """The keeper that a duplicate is to be held against is not where its verdict says."""
+
+
+class NotePlace(Protocol):
+    """Write where a file lies and judge anew what hangs on it, all or nothing (`Flow.note_place`)."""
+
+    def __call__(self, file: CatalogFile, note: Callable[[], object], *, at: str | None = None) -> list[CatalogFile]:
+        """Let `note` write; what was believed to lie `at` that home is gone. Return files whose verdict changed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +65,15 @@ class Planner:
         ledger: Ledger,
         plans: Mapping[int, FolderPlan],
         settings: ActionSettings,
-        forget: Callable[[CatalogFile], object],
+        note_place: NotePlace,
     ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._plans = plans
         self._settings = settings
-        self._forget = forget  # of a file whose place was found empty, and taken by one that came home
+        self._note_place = note_place
+        self._changed: set[int] = set()  # images judged anew because files changed their places
+        self._moved = 0  # files that changed their places
 
     def unsettled(self) -> list[int]:
         """List the images that have a file whose place and verdict disagree."""
@@ -70,23 +89,52 @@ class Planner:
         clock_ns: Callable[[], int],
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Problem]:
-        """Bring the files of the images to where their verdicts want them; return what was refused."""
-        files = list(judge.verdicts(sorted(set(image_ids))))
+        """Bring the files of the images to where their verdicts want them; return what was refused.
+
+        In rounds: a file that moves may change which one stands for its image, and with it verdicts and names.
+        """
+        batch, waiting, refused = self._ledger.next_batch(), set(image_ids), list[Problem]()
+        for _ in range(_ROUNDS):
+            self._changed, self._moved = set(), 0
+            late: dict[int, Problem] = {}
+            refused += self._take(self._steps(judge, waiting, batch), late, clock_ns, progress)
+            waiting = self._changed | late.keys()
+            if not waiting or not self._moved:  # where nothing moves, nothing will come within reach
+                break
+        return [*refused, *late.values()]
+
+    def _steps(self, judge: Judge, image_ids: Iterable[int], batch: int) -> Sequence[tuple[CatalogFile, _Step]]:
+        files = list(judge.verdicts(sorted(image_ids)))
         homecoming = {file.id: entry for file, _, verdict in files if (entry := self._to_take_back(file, verdict))}
-        batch = self._ledger.next_batch()
         steps = [(f, partial(self._bring_home, f, homecoming[f.id])) for f, _, _ in files if f.id in homecoming]
         # Similar pictures last: one of them may be the keeper that the check before a duplicate's move wants at home.
-        for file, image, verdict in sorted(files, key=lambda item: item[2].kind is VerdictKind.SIMILAR):
+        # The oldest last: while the file that stands for its image is there, the others can go without a thought.
+        for file, image, verdict in sorted(files, key=_turn):
             if self._leaves(file, verdict) and (file.entry_id is None or file.id in homecoming):
                 steps.append((file, partial(self._send_away, file.id, image, verdict, batch, judge)))
-        problems = []
+        return steps
+
+    def _take(
+        self,
+        steps: Sequence[tuple[CatalogFile, _Step]],
+        late: dict[int, Problem],
+        clock_ns: Callable[[], int],
+        progress: Callable[[int, int], None],
+    ) -> list[Problem]:
+        """Take steps; return what was refused, and put into `late` what may do when others have moved."""
+        refused = []
         for done, (file, step) in enumerate(steps, 1):
             try:
-                step(clock_ns())
+                if file.image_id not in self._changed:  # else its verdict is of yesterday: next round
+                    step(clock_ns())
+            except DiskFullError:  # under the ledger: no action may go on
+                raise
+            except _KeeperAwayError as error:
+                late[file.image_id] = Problem(file.stat.path, error.message)
             except DedupdError as error:
-                problems.append(Problem(file.stat.path, error.message))
+                refused.append(Problem(file.stat.path, error.message))
             progress(done, len(steps))
-        return problems
+        return refused
 
     def adopt_finished(self) -> None:
         """Note in the catalog what the ledger finished just before a crash."""
@@ -158,34 +206,40 @@ class Planner:
             return None
         keeper = self._catalog.file(verdict.keeper)
         if keeper is None or keeper.image_id not in judge.keepers_of(image.id):
-            raise DedupdError("its keeper is not at home", "it will be looked at again")
+            raise _KeeperAwayError("its keeper is not at home", "it will be looked at again")
         return KeeperCheck(keeper.stat, self._catalog.image(keeper.image_id).sha256)
 
     def _note_away(self, file: CatalogFile, entry: LedgerEntry) -> None:
-        self._catalog.set_away(file.id, entry.target if entry.verb is Verb.MOVE else None, entry.id)
+        place = entry.target if entry.verb is Verb.MOVE else None
+        changed = self._note_place(file, lambda: self._catalog.set_away(file.id, place, entry.id))
+        self._moved += 1
+        self._changed.update(other.image_id for other in changed)
 
     def _bring_home(self, file: CatalogFile, entry: LedgerEntry, now_ns: int) -> None:
         self._note_home(file, undo(entry, self._ledger, now_ns), None)
 
     def _note_home(self, file: CatalogFile, home: str | None, returned_ns: int | None) -> None:
-        stale = note_home(self._catalog, file, home, returned_ns)
-        if stale is not None:
-            self._forget(stale)
+        changed = note_home(self._catalog, self._note_place, file, home, returned_ns)
+        self._moved += 1
+        self._changed.update(other.image_id for other in changed)
+        if home not in (None, file.stat.path):  # its name was taken: who stands behind it knows it by the old one
+            behind = (self._catalog.relations.extras_of(level, file.image_id) for level in Level)
+            self._changed.update({file.image_id}.union(*behind))
 
 
-def note_home(catalog: Catalog, file: CatalogFile, home: str | None, returned_ns: int | None) -> CatalogFile | None:
-    """Note where a file lies after an undo (None: only a copy was removed).
+def _turn(item: tuple[CatalogFile, ImageState, Verdict]) -> tuple[bool, int]:
+    file, _, verdict = item
+    return verdict.kind is VerdictKind.SIMILAR, -file.stat.mtime_ns
 
-    `returned_ns` is the time when a person wanted it back; such a file is left alone from then on. A file that the
-    catalog believed to lie at that place is gone: it is set aside under the quarantine's name and returned, for the
-    caller to let go of.
+
+def note_home(
+    catalog: Catalog, note_place: NotePlace, file: CatalogFile, home: str | None, returned_ns: int | None
+) -> list[CatalogFile]:
+    """Note where a file lies after an undo (None: only a copy was removed); return files whose verdict changed.
+
+    `returned_ns` is the time when a person wanted it back; such a file is left alone from then on.
     """
     if home is not None and not os.path.lexists(home):
-        return None  # it went on from there: an older action of the same file was undone too
+        return []  # it went on from there: an older action of the same file was undone too
     stat = file.stat if home is None else FileStat.of(home, os.lstat(home))
-    with catalog.transaction():
-        stale = catalog.file(stat.path)
-        if stale is not None and stale.id != file.id:
-            catalog.displace(stale.id)
-        catalog.set_home(file.id, stat, returned_ns)
-    return None if stale is None or stale.id == file.id else catalog.file_by_id(stale.id)
+    return note_place(file, lambda: catalog.set_home(file.id, stat, returned_ns), at=stat.path)

@@ -20,9 +20,9 @@ class DecodeSettings:
 class QualitySettings:
     """Where a picture stops being worth keeping. Grey values run from 0 to 255."""
 
-    min_sharpness: Annotated[float, Ge(0)] = 50.0  # variance of the Laplacian at standard contrast
+    min_sharpness: Annotated[float, Ge(0)] = 50.0  # of the sharpest region, 0–100; 50: as likely blurred as sharp
     min_brightness: Annotated[float, Ge(0), Le(255)] = 10.0  # mean grey
-    max_brightness: Annotated[float, Ge(0), Le(255)] = 220.0  # mean grey
+    max_brightness: Annotated[float, Ge(0), Le(255)] = 210.0  # mean grey
     min_lights: Annotated[float, Ge(0), Le(1)] = 0.0005  # share of lit pixels: a night shot has some
     min_tones: Annotated[float, Ge(0), Le(255)] = 12.0  # grey levels left in a bright frame
     working_pixels: Annotated[int, Gt(0)] = 512  # long side at which all of this is measured

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -84,14 +84,17 @@ def undo_many(entries: Iterable[LedgerEntry], ledger: Ledger, now_ns: int) -> li
     return outcomes
 
 
-def recover(ledger: Ledger, now_ns: int) -> list[Outcome]:
+def recover(ledger: Ledger, now_ns: int, answers: Callable[[str], bool] = lambda root: True) -> list[Outcome]:
     """Finish or roll back what a crash left half way; call at start, before any other action. Repeatable.
 
-    An entry whose disk is offline stays as it is, and its outcome says so.
+    An entry whose disk is offline, or by `answers` does not answer, stays as it is, and its outcome says so.
     """
     outcomes = []
     for entry in ledger.unfinished():
         try:
+            for root in (entry.folder_root, entry.quarantine_root):
+                if not answers(root):
+                    raise ActionError(f"{printable(root)}: its disk does not answer", "is its server there?")
             concluded = conclude(entry, ledger, now_ns, None)
         except (OSError, ActionError) as error:
             message = refusal(entry.source, error).message
@@ -103,17 +106,17 @@ def recover(ledger: Ledger, now_ns: int) -> list[Outcome]:
 
 def restore_from_manifest(quarantine_root: str) -> list[Outcome]:
     """Undo everything in a quarantine, newest first, when the catalog is lost. Repeatable."""
-    outcomes = []
-    for line in read_lines(quarantine_root):
-        if line.event == UNDONE:
-            continue
-        try:
-            path = _restore(quarantine_root, line)
-            append_line(quarantine_root, replace(line, event=UNDONE))
-            outcomes.append(Outcome(line.id, line.source, path, ""))
-        except (OSError, ActionError) as error:
-            outcomes.append(Outcome(line.id, line.source, None, refusal(line.source, error).message))
-    return outcomes
+    return [restore(quarantine_root, line) for line in read_lines(quarantine_root) if line.event != UNDONE]
+
+
+def restore(quarantine_root: str, line: ManifestLine) -> Outcome:
+    """Undo what one line of the manifest tells, without a ledger. Repeatable."""
+    try:
+        path = _restore(quarantine_root, line)
+        append_line(quarantine_root, replace(line, event=UNDONE))
+    except (OSError, ActionError) as error:
+        return Outcome(line.id, line.source, None, refusal(line.source, error).message)
+    return Outcome(line.id, line.source, path, "")
 
 
 # -- shared with apply ------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class Judge:
         if file.protected:
             return Verdict(path, VerdictKind.KEEP, "it lies in a protected folder", None, None)
         keeper_id = self._knowledge.standings[Level.DUPLICATES].keeper_of(image.id)
+        if ruling := self._stays_by(image.id, keeper_id):
+            return Verdict(path, VerdictKind.KEEP, f"you ruled that it stays (ruling {ruling})", None, None)
         if keeper_id is None:
             if image.reject is not None:
                 return Verdict(path, image.reject, image.reject_reason, None, None)
@@ -75,7 +77,26 @@ class Judge:
         if file.id != primary.id:
             return Verdict(path, VerdictKind.KEEP, "another name of the same file", None, None)
         copies = sum(not _same_place(other, primary) for other in files)
-        return Verdict(path, VerdictKind.KEEP, _why_kept(image.id, counts, copies), None, None)
+        return Verdict(path, VerdictKind.KEEP, self._why_kept(image.id, counts, copies), None, None)
+
+    def _stays_by(self, image_id: int, keeper_id: int | None) -> int:
+        """Return the ruling by which every file of an image stays, 0 for none."""
+        if keeper_id is None:  # nothing that dedupd can read, and wanted all the same
+            return self._knowledge.rulings.kept(image_id)
+        return self._knowledge.rulings.all_files_kept(image_id) if keeper_id == image_id else 0
+
+    def _why_kept(self, image_id: int, counts: dict[Level, dict[int, int]], copies: int) -> str:
+        """Count what stands behind a keeper and name what was ruled; `copies` are files with its own bytes."""
+        rulings = self._knowledge.rulings
+        behind = _counted(image_id, counts, copies)
+        if chosen := rulings.chosen(image_id):
+            return f"you ruled that it is the one to keep (ruling {chosen})" + (f": {behind}" if behind else "")
+        why = f"the best of its group ({behind})" if behind else "nothing else matches it"
+        apart = sorted({rulings.between(image_id, other) for other in rulings.apart_from(image_id)})
+        if not apart:
+            return why
+        ruled = f"no duplicate of others (ruling {', '.join(map(str, apart))})"
+        return f"{why}; you ruled that it is {ruled}" if behind else f"you ruled that it is {ruled}"
 
     def _extra(
         self, path: str, image: ImageState, files: Sequence[CatalogFile], keeper_id: int, kind: VerdictKind
@@ -83,20 +104,26 @@ class Judge:
         keeper = self._catalog.image(keeper_id)
         keeper_files = self._catalog.files_of([keeper_id])[keeper_id]
         evidence = self._knowledge.matcher.evidence(image.id, keeper_id)
-        better = reason((keeper, keeper_files), (image, files), self._settings)
+        chosen = self._knowledge.rulings.chosen(keeper_id)
+        level = Level.DUPLICATES if kind is VerdictKind.DUPLICATE else Level.SIMILAR
+        shown = self._knowledge.election(level, keeper_id, image.id)
+        better = (
+            f"you ruled so (ruling {chosen})"
+            if chosen
+            else reason((keeper, keeper_files), (image, files), self._settings, *shown)
+        )
         seen = "a match" if evidence is None else evidence.explanation
         what = "the same picture" if kind is VerdictKind.DUPLICATE else "a similar picture"
         text = f"{what}: {seen}; the other one stays because {better}"
         return Verdict(path, kind, text, primary_file(keeper_files).stat.path, evidence)
 
 
-def _why_kept(image_id: int, counts: dict[Level, dict[int, int]], copies: int) -> str:
-    """Count what stands behind a keeper; `copies` are files with its own bytes."""
+def _counted(image_id: int, counts: dict[Level, dict[int, int]], copies: int) -> str:
     duplicates, similar = (counts[level].get(image_id, 0) for level in (Level.DUPLICATES, Level.SIMILAR))
     duplicates += copies
     words = [f"{duplicates} duplicate{'s' if duplicates > 1 else ''}"] if duplicates else []
     words += [f"{similar} similar"] if similar else []
-    return f"the best of its group ({' and '.join(words)})" if words else "nothing else matches it"
+    return " and ".join(words)
 
 
 def _same_place(a: CatalogFile, b: CatalogFile) -> bool:

@@ -1,15 +1,19 @@
 """The second look: are these two pictures the same picture, pixel by pixel after alignment?
 
 Works on previews alone, so it answers when the originals are offline. A pair is first tried as it lies,
-mirrored and turned by quarters, on small thumbnails; where that does not align, by corners that agree on
-one transform. Then the overlap is compared (`pipeline.comparison`), and what lies outside it explained
-(`pipeline.framing`). A pair is a *copy* when one picture lies within the other but for flat fill and
-nothing in the overlap differs in one place; it is *edited* when it aligns and something does, or when
-each shows what the other lacks.
+mirrored and turned by quarters, on small thumbnails: most copies need no more. Where that does not align, corners
+that agree on one transform are sought. Then the overlap is compared (`pipeline.comparison`), the drift it shows
+followed, and what lies outside explained (`pipeline.framing`). A pair is a *copy* when one picture lies within the
+other but for flat fill and what differs is explained by what was done to the whole; it is *edited* when it
+aligns and something stands out or moved, or when each shows what the other lacks.
+
+`prepare` and `verify` are pure and keep no state, so they may run in any thread or process; what `prepare` gives can
+be pickled, and remembers its corners once a look has asked for them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import cv2
@@ -18,15 +22,25 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment, Float, Grey, Matrix, Points, align, find_points, project, refine
-from pipeline.comparison import Comparison, compare, mix_colours, warp
+from pipeline.comparison import Box, Comparison, compare, warp
 from pipeline.framing import MIN_TILT_DEGREES, Framing, Placement, find_framing, frame_corners, linear_part
-from store.records import MatchKind
+from pipeline.lineage import find_lineage
+from pipeline.tones import Tones, mix_colours
+from store.records import Lineage, MatchKind
 
 THUMB_PIXELS = 32
+NEAR_FRAME_PIXELS = 2.0
+_WAYS = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
 MIN_SHIFT_PIXELS = 0.1  # less is how well a refined alignment is known
-MAX_VAIN_SHIFT_PIXELS = 2.5
-MAX_VAIN_RESIDUAL = 1.15  # a shift that explains no more than this is not real
-VAIN_RESIDUAL = 0.003
+WELL_LAID = 0.9  # agreement from which no other alignment is tried
+NEARLY_LAID = 0.75  # agreement from which the drift of the windows leads to the place
+MAX_STEPS = 2
+MAX_DRIFT_PIXELS = 3.0  # a longer way is searched for from coarse to fine
+SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
+MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
+VAIN_RESIDUAL = 0.02
+MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
+CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
@@ -44,27 +58,37 @@ class VerifySettings:
     min_agreement: Annotated[float, Gt(0), Le(1)] = 0.8  # share of textured windows, for a copy
     min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # the same, for an edited picture
     max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against the whole
-    max_odd_windows: Annotated[int, Ge(0)] = 16  # touching windows that differ, for a copy: a spot of 4 pixels
+    max_odd_windows: Annotated[int, Ge(0)] = 20  # touching windows that differ, for a copy: a spot of 5 pixels
+    max_odd_recoloured: Annotated[int, Ge(0)] = 40  # as many more where tones or colours changed as a whole
+    max_drift_pixels: Annotated[float, Gt(0)] = 0.3  # by which the windows of one and the same frame may drift
     max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
     min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared, for a copy
-    min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.95  # the same, for an overlap of few windows
+    min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.97  # the same, for an overlap of few windows
     max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window left unexplained
     max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # what one lacks, up to which a frame moved a little
     min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.95  # `min_detail` for such a frame
     max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual` for any other frame
-    min_trim: Annotated[float, Ge(0), Le(1)] = 0.04  # share that must be gone before it counts as a crop
-    max_bend_pixels: Annotated[float, Gt(0)] = 1.2  # of a corner, beyond turning, scaling and stretching
+    min_trim: Annotated[float, Ge(0), Le(1)] = 0.035  # share that must be gone before it counts as a crop
+    max_bend: Annotated[float, Gt(0)] = 0.002  # of a corner, in long sides, beyond turning, scaling and stretching
     max_fill_levels: Annotated[float, Gt(0)] = 6.0  # deviation of a flat border from its grey
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Prepared:
-    """Features of one preview, computed once: about 250 kB."""
+    """What a look needs of one preview: about 200 kB, and 80 kB of corners once a look has asked for them."""
 
-    grey: Grey  # [h, w]
-    chroma: NDArray[np.uint8]  # [h // 2, w // 2, 2] Cr and Cb
+    tones: Tones
     thumb: Float  # [32, 32], mean 0, norm 1
-    points: Points
+
+    @property
+    def grey(self) -> Grey:
+        """Give the grey of the preview [h, w]."""
+        return self.tones.grey
+
+    @cached_property
+    def points(self) -> Points:
+        """Find the corners; most copies lie over their originals as they are and never need them."""
+        return find_points(self.grey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +102,20 @@ class SecondLook:
     agreement: float  # share of the textured windows that agree
     difference: tuple[float, float, float, float] | None  # x, y, width, height as shares of `a`
     explanation: str  # one line for people
+    lineage: Lineage = Lineage()  # which of the two could have been made from the other
 
 
 def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
     """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8."""
     tones = np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8)
     grey = np.ascontiguousarray(tones[..., 0])
-    half = (max(grey.shape[1] // 2, 1), max(grey.shape[0] // 2, 1))
-    chroma = np.asarray(cv2.resize(tones, half, interpolation=cv2.INTER_AREA)[..., 1:], np.uint8)
+    half, quarter = ((max(grey.shape[1] // n, 1), max(grey.shape[0] // n, 1)) for n in (2, 4))
+    halved = cv2.resize(tones, half, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(halved, quarter, interpolation=cv2.INTER_AREA), np.uint8)
     thumb = cv2.resize(grey, (THUMB_PIXELS, THUMB_PIXELS), interpolation=cv2.INTER_AREA).astype(np.float32)
     thumb = thumb - cv2.GaussianBlur(thumb, (0, 0), THUMB_PIXELS / 4)
     thumb /= float(np.linalg.norm(thumb)) + 1e-3
-    return Prepared(grey, np.ascontiguousarray(chroma), thumb, find_points(grey))
+    return Prepared(Tones(grey, np.ascontiguousarray(halved[..., 1:], np.uint8), small), thumb)
 
 
 def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
@@ -115,22 +141,36 @@ def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[
         yield as_lies
     for mirrored in (False, True):
         ratio, error = settings.max_descriptor_ratio, settings.max_point_error_pixels
-        found = align(a.points, b.points, mirrored, ratio, error)
-        if found is not None and found.inliers >= settings.min_inliers:
-            yield found
+        found = align(a.points, b.points, mirrored, ratio, error, settings.min_inliers)
+        if found is not None:
+            found = _straightened(found, a, b)
+            if as_lies is None or not np.array_equal(found.matrix, as_lies.matrix):
+                yield found
             return
+    if as_lies is not None:  # too soft for corners
+        yield Alignment(refine(a.grey, b.grey, as_lies.matrix), 0, as_lies.mirrored)
 
 
 def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | None:
     """Try the eight ways to lay one frame on the other; return the best where the thumbnails correlate."""
-    ways = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
-    turned = [np.rot90(a.thumb[:, ::-1] if mirrored else a.thumb, -quarter) for mirrored, quarter in ways]
+    turned = [np.rot90(a.thumb[:, ::-1] if mirrored else a.thumb, -quarter) for mirrored, quarter in _WAYS]
     correlations = [float((thumb * b.thumb).sum()) for thumb in turned]
     best = int(np.argmax(correlations))
     if correlations[best] < min_correlation:
         return None
-    mirrored, quarter = ways[best]
+    mirrored, quarter = _WAYS[best]
     return Alignment(_frame_to_frame(a.grey, b.grey, mirrored, quarter), 0, mirrored)
+
+
+def _straightened(found: Alignment, a: Prepared, b: Prepared) -> Alignment:
+    """Lay frame on frame where the corners found nearly the same: of the two, an edit makes that one."""
+    corners = frame_corners(a.grey.shape)
+    for mirrored, quarter in _WAYS:
+        matrix = _frame_to_frame(a.grey, b.grey, mirrored, quarter)
+        off = np.linalg.norm(project(matrix, corners) - project(found.matrix, corners), axis=1)
+        if mirrored is found.mirrored and off.max() < NEAR_FRAME_PIXELS:
+            return Alignment(matrix, 0, mirrored)
+    return found
 
 
 def _frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
@@ -146,7 +186,7 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
     """Give the look at one alignment, and whether another could explain no more."""
     place, seen, recoloured = _place(a, b, alignment, settings)
     framing = find_framing(place, settings.max_fill_levels)
-    kind = _kind(seen, framing, settings)
+    kind = _kind(seen, framing, recoloured, settings)
     change = _change(place, framing, seen, kind, recoloured)
     said = f"{place.inliers} points agree, " if place.inliers else ""
     said += f"{seen.agreement:.0%} of the overlap is the same"
@@ -158,28 +198,42 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         seen.agreement,
         _difference(place, seen) if kind is MatchKind.EDITED else None,
         f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
+        find_lineage(place, framing, _odd_place(kind, seen), settings.max_fill_levels) if kind else Lineage(),
     )
-    well_placed = seen.agreement >= settings.min_agreement and seen.residual <= settings.max_residual_moved
+    well_placed = seen.agreement >= WELL_LAID and (framing.same or place.inliers > 0)
     return look, kind is MatchKind.COPY or (kind is MatchKind.EDITED and well_placed)
 
 
-_Compared = tuple[Placement, Comparison, bool]  # the last: whether the picture was recoloured
+def _odd_place(kind: MatchKind | None, seen: Comparison) -> Box | None:
+    return seen.odd_box if kind is MatchKind.EDITED else None
+
+
+_Compared = tuple[Placement, Comparison, float]  # the last: how much tones or colours changed, from 1 on clearly
 
 
 def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Compared:
-    """Refine and compare; a frame that fits as it lies is not moved by a fraction of a pixel in vain."""
-    matrix = refine(a.grey, b.grey, alignment.matrix)
-    refined = _compared(a, b, matrix, alignment, settings)
-    if alignment.inliers:
-        return refined
-    corners = frame_corners(a.grey.shape)
-    moved = float(np.abs(project(matrix, corners) - project(alignment.matrix, corners)).max())
-    if not MIN_SHIFT_PIXELS < moved < MAX_VAIN_SHIFT_PIXELS:
-        return refined
-    plain = _compared(a, b, alignment.matrix, alignment, settings)
-    # Where one is blurred (the other then has more detail than it shares), places are known less well.
-    factor = MAX_VAIN_RESIDUAL + min(max(refined[1].detail - 1.1, 0.0), 1.0)
-    return plain if plain[1].residual < factor * refined[1].residual + VAIN_RESIDUAL else refined
+    """Lay over and compare; follow the drift that the windows show as long as that explains more."""
+    best = _compared(a, b, alignment.matrix, alignment, settings)
+    astray = best[1].agreement < NEARLY_LAID and best[1].drift_pixels > MIN_SHIFT_PIXELS
+    if alignment.inliers and (astray or best[1].drift_pixels > MAX_DRIFT_PIXELS):
+        refined = _compared(a, b, refine(a.grey, b.grey, alignment.matrix), alignment, settings)
+        best = min(best, refined, key=lambda tried: tried[1].residual)
+    for step in range(MAX_STEPS):
+        place, seen, recoloured = best
+        hopeless = seen.agreement < NEARLY_LAID or seen.conflict > 2 * settings.max_conflict
+        if seen.drift_pixels < MIN_SHIFT_PIXELS or hopeless:
+            break
+        onto = seen.drift @ place.onto
+        followed = _compared(a, b, np.asarray(np.linalg.inv(onto)) if place.swapped else onto, alignment, settings)
+        gain = 1.0
+        if not alignment.inliers and step == 0 and seen.drift_pixels < SURE_SHIFT_PIXELS:
+            # Where one is blurred (the other then has more detail than it shares) or recoloured, places are known
+            # less well.
+            gain = MIN_GAIN + min(max(followed[1].detail - 1.1, 0.0), 1.0) + 0.35 * _changed(recoloured)
+        if seen.residual < gain * followed[1].residual + (gain - 1) * VAIN_RESIDUAL:
+            break
+        best = followed
+    return best
 
 
 def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, settings: VerifySettings) -> _Compared:
@@ -188,45 +242,74 @@ def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, se
     swapped = scale > 1
     source, target = (b, a) if swapped else (a, b)
     onto = np.asarray(np.linalg.inv(matrix)) if swapped else matrix
-    ours, theirs, recoloured = mix_colours(source.grey, source.chroma, target.grey, target.chroma, onto)
+    ours, theirs, recoloured = mix_colours(source.tones, target.tones, onto)
     placement = Placement(source.grey, target.grey, onto, swapped, alignment.mirrored, alignment.inliers)
-    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale, placement.tilted)
+    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale, not placement.frames_meet)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
     seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier)
     return placement, seen, recoloured
 
 
-def _kind(seen: Comparison, framing: Framing, settings: VerifySettings) -> MatchKind | None:
+def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> MatchKind | None:
     flat = seen.textured < settings.min_textured_share
     if flat and seen.detail < settings.min_detail:
         return None
-    if not flat and seen.agreement < settings.min_edited_agreement:
-        return None
-    # Heavy compression and noise make single windows conflict; the more detail is lost, the more windows may.
-    allowed = settings.max_odd_windows + 250 * max(0.0, 0.95 - seen.detail)
+    if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
+        return None  # where half a picture was covered, the other half still fits exactly
     explained = (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict
-        and seen.odd_windows <= allowed
-        and _is_proven(seen, framing, settings)
+        and seen.odd_windows + (0 if framing.pasted else seen.moved_windows) <= _allowed(seen, recoloured, settings)
+        and _is_proven(seen, framing, recoloured, settings)
     )
     return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
 
-def _is_proven(seen: Comparison, framing: Framing, settings: VerifySettings) -> bool:
+def _allowed(seen: Comparison, recoloured: float, settings: VerifySettings) -> float:
+    """Tell how many windows may differ by what the whole picture shows to have been done to it.
+
+    Heavy compression makes single windows conflict; a change of tone or colour moves the edges between two tones by a
+    fraction of a pixel, and so does a change of sharpness. Two frames of a standing camera show none of the three, and
+    the less the rest of the picture differs, the less may differ anywhere.
+    """
+    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125), 1.0)
+    coarse = 30 * min(max(seen.residual - 0.005, 0.0) / 0.06, 1.0)
+    compressed = 250 * max(0.0, 0.95 - seen.detail)
+    sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
+    forgiven = max(coarse, compressed, sharpened) + _changed(recoloured) * settings.max_odd_recoloured
+    return clean * settings.max_odd_windows + forgiven
+
+
+def _allowed_share(seen: Comparison, recoloured: float) -> float:
+    """Tell what share of all that differs may go with the gradients, by the same reasons."""
+    sharpened = min(2 * max(seen.detail - 1.05, 0.0), 0.5)
+    resampled = 0.2 * min(max(seen.residual - 0.001, 0.0) / 0.002, 1.0)
+    return MAX_MOVED_SHARE + resampled + 0.3 * _changed(recoloured) + sharpened + 3 * max(seen.residual - 0.01, 0.0)
+
+
+def _changed(recoloured: float) -> float:
+    """Tell from 0 to 1 how sure it is that tones or colours changed: light that flickers changes them a little."""
+    return min(max(recoloured - 0.3, 0.0) / 0.7, 1.0)
+
+
+def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
     """Ask for more proof where a camera could have made the same change as an edit.
 
     A camera that moves a little before a wall or a lawn frames its next exposure as a mild crop would; only
     the grain tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as
-    no crop does.
+    no crop does; a print that was photographed bends, too, but lies on a ground of its own.
     """
     few = 1 - min(max((seen.windows - FEW_WINDOWS) / (MANY_WINDOWS - FEW_WINDOWS), 0.0), 1.0)
     least = settings.min_detail + few * (settings.min_detail_small - settings.min_detail)
     if framing.same:
+        still = seen.drift_pixels <= settings.max_drift_pixels and seen.moved_share <= _allowed_share(seen, recoloured)
+        return still and seen.detail >= least and seen.residual <= settings.max_residual
+    if framing.pasted:
         return seen.detail >= least and seen.residual <= settings.max_residual
     lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
-    trimmed = lacking < settings.min_trim and not (framing.tilted and framing.filled)
-    if framing.bend_pixels > settings.max_bend_pixels or trimmed:
+    least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
+    trimmed = lacking < least_trim and not (framing.tilted and framing.filled)
+    if framing.bend > settings.max_bend or trimmed:
         return False
     least = settings.min_detail_moved if lacking < settings.max_moved else least
     return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)
@@ -247,7 +330,7 @@ def _difference(place: Placement, seen: Comparison) -> tuple[float, float, float
     return float(left), float(top), float(right - left), float(bottom - top)
 
 
-def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKind | None, recoloured: bool) -> str:
+def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKind | None, recoloured: float) -> str:
     """Say in words what was done."""
     parts: list[str] = []
     if place.mirrored:
@@ -260,7 +343,7 @@ def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKin
         parts.append("set into another picture")
     elif min(framing.source_covered, framing.target_covered) < 0.97:
         parts.append("cropped")
-    if recoloured:
+    if recoloured >= 1:
         parts.append("recoloured")
     if kind is MatchKind.EDITED and seen.odd_box is not None and not framing.inset:
         parts.append("edited in one place")

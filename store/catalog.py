@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from store.database import open_database, transaction
 from store.records import CatalogFile, FileStat, Folder, ImageState, Observation, VerdictKind
 from store.relations import Relations
-from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, signed, unsigned, upsert
+from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, row_of, signed, unsigned, upsert
+from store.rulings import Rulings
 
 _REMOVALS_KEY = "images_removed"
 _CHUNK = 500  # bound parameters per statement, well below SQLite's limit
@@ -31,6 +32,8 @@ class Catalog:
         self._execute = self.database.conn.execute
         self._models: dict[str, int] = {}
         self.relations = Relations(self.database)
+        self.drafts = Relations(self.database, "drafts")
+        self.rulings = Rulings(self.database)
 
     def close(self) -> None:
         """Close the connection."""
@@ -102,15 +105,7 @@ class Catalog:
 
     def put_observation(self, image_id: int, seen: Observation) -> None:
         """Store what was measured on an image."""
-        picture, quality, hashes = seen.picture, seen.quality, seen.hashes
-        row = {
-            "image_id": image_id, "width": picture.width, "height": picture.height, "format": picture.format,
-            "pixels_sha256": picture.pixels_sha256, "metadata_fields": picture.metadata_fields,
-            "sharpness": quality.sharpness, "brightness": quality.brightness, "contrast": quality.contrast,
-            "detail": quality.detail, "entropy": quality.entropy, "sharpest": quality.sharpest,
-            "highlights": quality.highlights, "tones": quality.tones,
-            "phash": signed(hashes.phash), "dhash": signed(hashes.dhash), "hashable": int(hashes.hashable),
-        }  # fmt: skip
+        row = row_of(image_id, seen)
         self._execute(upsert("observations", tuple(row)), tuple(row.values()))
 
     def image(self, image_id: int) -> ImageState:
@@ -203,6 +198,12 @@ class Catalog:
             found.setdefault(row[9], []).append(file_of(row))
         return found
 
+    def primary_of(self, image_id: int) -> CatalogFile | None:
+        """Find the file that stands for an image, as `pipeline.keeper.primary_file` does, without loading all."""
+        order = "d.protected DESC, f.lies_at IS NOT NULL, f.mtime_ns, length(f.path), f.path, f.id"
+        row = self._execute(f"SELECT {FILE_ROW} WHERE f.image_id = ? ORDER BY {order} LIMIT 1", (image_id,)).fetchone()
+        return None if row is None else file_of(row)
+
     def files_in(self, folder_id: int) -> Iterator[CatalogFile]:
         """Walk the files of one folder."""
         for row in self._execute(f"SELECT {FILE_ROW} WHERE f.folder_id = ? ORDER BY f.path", (folder_id,)):
@@ -219,22 +220,20 @@ class Catalog:
         """List the files that dedupd has moved or copied."""
         return [file_of(row) for row in self._execute(f"SELECT {FILE_ROW} WHERE f.entry_id IS NOT NULL")]
 
-    def put_file(self, folder_id: int, stat: FileStat, image_id: int) -> int | None:
-        """Note that content lies at a path; return the image that lay there before, if another."""
-        sql = "SELECT image_id FROM files WHERE path = ? AND lies_at IS NULL"
-        before = self._execute(sql, (os.fsencode(stat.path),)).fetchone()
+    def put_file(self, folder_id: int, stat: FileStat, image_id: int) -> None:
+        """Note that content lies at a path."""
         sql = (
             "INSERT INTO files (path, folder_id, device, inode, size, mtime_ns, ctime_ns, image_id) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) WHERE lies_at IS NULL DO UPDATE "
-            "SET folder_id = excluded.folder_id, "
-            "device = excluded.device, inode = excluded.inode, size = excluded.size, mtime_ns = excluded.mtime_ns, "
-            "ctime_ns = excluded.ctime_ns, returned_ns = CASE WHEN image_id = excluded.image_id THEN returned_ns END, "
+            "SET folder_id = excluded.folder_id, device = excluded.device, inode = excluded.inode, "
+            "size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, "
+            "returned_ns = CASE WHEN image_id = excluded.image_id THEN returned_ns END, "
             "image_id = excluded.image_id, entry_id = CASE WHEN image_id = excluded.image_id THEN entry_id END"
         )
         values = (os.fsencode(stat.path), folder_id, signed(stat.device), signed(stat.inode), stat.size,
                   stat.mtime_ns, stat.ctime_ns, image_id)  # fmt: skip
         self._execute(sql, values)
-        return None if before is None or before[0] == image_id else int(before[0])
+        self.rulings.recall_return(stat.path, image_id)
 
     def adopt_files(self, folder: Folder) -> None:
         """Give a folder the files below its path that were found through another one, a parent or a part of it.
@@ -275,8 +274,7 @@ class Catalog:
         """Note that a file lies at its home again; `returned_ns` when a person wanted it there."""
         sql = (
             "UPDATE files SET lies_at = NULL, entry_id = NULL, path = ?, device = ?, inode = ?, size = ?, "
-            "mtime_ns = ?, "
-            "ctime_ns = ?, returned_ns = coalesce(?, returned_ns) WHERE id = ?"
+            "mtime_ns = ?, ctime_ns = ?, returned_ns = coalesce(?, returned_ns) WHERE id = ?"
         )
         values = (os.fsencode(stat.path), signed(stat.device), signed(stat.inode), stat.size, stat.mtime_ns,
                   stat.ctime_ns, returned_ns, file_id)  # fmt: skip
@@ -294,10 +292,6 @@ class Catalog:
         """List the files that dedupd moved or copied for another verdict than they have now."""
         sql = f"SELECT {FILE_ROW} JOIN ledger l ON l.id = f.entry_id WHERE l.verdict <> f.verdict"
         return [file_of(row) for row in self._execute(sql)]
-
-    def displace(self, file_id: int) -> None:
-        """Take a file that is gone from its path, so that another may have it, until it is let go of."""
-        self._execute("UPDATE files SET lies_at = path WHERE id = ?", (file_id,))
 
     def files_of_undone_entries(self) -> list[CatalogFile]:
         """List the files that still point at a ledger entry that was undone: a crash came between."""
@@ -344,8 +338,9 @@ class Catalog:
         sql = (
             "SELECT i.id, i.sha256 FROM images i JOIN observations o ON o.image_id = i.id "
             "LEFT JOIN embeddings e ON e.model = ? AND e.image_id = i.id "
-            "WHERE e.image_id IS NULL AND i.orphaned_ns IS NULL AND (i.reject IS NULL OR EXISTS (SELECT 1 FROM files f "
-            "JOIN folders d ON d.id = f.folder_id WHERE f.image_id = i.id AND d.protected)) ORDER BY i.id LIMIT ?"
+            "WHERE e.image_id IS NULL AND i.orphaned_ns IS NULL AND (i.reject IS NULL OR i.sha256 IN kept_contents OR "
+            "EXISTS (SELECT 1 FROM files f JOIN folders d ON d.id = f.folder_id "
+            "WHERE f.image_id = i.id AND d.protected)) ORDER BY i.id LIMIT ?"
         )
         return [(row[0], bytes(row[1])) for row in self._execute(sql, (self._model(model_id), limit))]
 

@@ -2,11 +2,14 @@
 
 DedupdError                1   anything this program refuses or cannot do, on purpose
 ├── UsageError            64   the command line asks for something impossible
+│   └── NoCatalogError    64   nothing is known in this state folder
 ├── DataError             65   the input is there and is not what it should be
 │   ├── DecodeError       65   bytes that are no picture, or one beyond the limits
-│   └── ModelError        65   weights that are missing, altered or of another model
+│   ├── ModelError        65   weights that are missing, altered or of another model
+│   └── DamageError       65   a catalog or backup that is damaged, or of a newer dedupd
 ├── StateError             1   catalog, index or quarantine are not as they must be
-│   ├── CatalogError       1   the catalog cannot be opened, read or migrated
+│   ├── CatalogError       1   the catalog cannot be read or written now
+│   │   └── DiskFullError  1   no space is left under the state folder
 │   └── ActionError        1   a file operation was refused; source and target are intact
 ├── BusyError             75   another instance holds the state folder
 ├── AccessError           77   the operating system forbids it
@@ -39,6 +42,10 @@ class UsageError(DedupdError):
     exit_code = 64
 
 
+class NoCatalogError(UsageError):
+    """Nothing is known in this state folder."""
+
+
 class DataError(DedupdError):
     """The input is there and is not what it should be."""
 
@@ -53,12 +60,20 @@ class ModelError(DataError):
     """Weights that are missing, altered or of another model."""
 
 
+class DamageError(DataError):
+    """A catalog or backup that is damaged, or of a newer dedupd."""
+
+
 class StateError(DedupdError):
     """Catalog, index or quarantine are not as they must be."""
 
 
 class CatalogError(StateError):
-    """The catalog cannot be opened, read or migrated."""
+    """The catalog cannot be read or written now."""
+
+
+class DiskFullError(CatalogError):
+    """No space is left under the state folder."""
 
 
 class ActionError(StateError):

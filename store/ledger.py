@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from store.database import Database, sqlite3
-from store.errors import CatalogError
+from store.database import Database, is_full, sqlite3
+from store.errors import CatalogError, DiskFullError
 from store.records import VerdictKind
 
 
@@ -214,7 +214,8 @@ class Ledger:
             return self._database.execute(sql, tuple(values))
         except sqlite3.Error as error:
             message = f"the ledger cannot be written: {error}"
-            raise CatalogError(message, "check the disk that holds the state folder") from error
+            kind = DiskFullError if is_full(error) else CatalogError
+            raise kind(message, "check the disk that holds the state folder") from error
 
     def _read(self, sql: str, values: tuple[object, ...]) -> list[LedgerEntry]:
         return [_entry(row) for row in self._database.conn.execute(sql, values).fetchall()]

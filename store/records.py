@@ -109,9 +109,23 @@ class Quality:
     contrast: float  # standard deviation of grey
     detail: float  # effective resolution in megapixels: what upscaling cannot add
     entropy: float  # of the grey histogram, bits
-    sharpest: float  # sharpness of the sharpest region: bokeh has one, motion blur has none
+    sharpest: float  # 0 to 100, of the sharpest region: bokeh has one, a shake none; 50: as likely blurred as sharp
     highlights: float  # share of pixels that are not black: night shots have lights, black frames none
     tones: float  # spread between the 1st and 99th percentile of grey: fog and snow keep some
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a picture's history left in its pixels: of two that show the same, it tells which came from the other."""
+
+    spectrum: bytes  # energy by frequency, finest first, in quarter octaves; empty for a tiny picture
+    overshoot: float  # of edges, share of their height: rims that sharpening leaves
+    noise: float  # grey levels, in the calmest places
+    clipped: float  # share of pixels that are black or white
+    stored_step: float  # the file's own mean quantisation step of luma; 0 where it has or tells none
+    seen_step: float  # the step that the pixels show, from this compression or an earlier one; 0 for none
+    colour: float  # mean spread between the channels: 0 for grey
+    margin: float  # share of the picture in a margin of one colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +148,7 @@ class Measurement:
     hashes: Hashes
     preview: bytes  # JPEG, long side at most PREVIEW_PIXELS, oriented
     model_input: "NDArray[np.uint8]"  # [s, s, 3] RGB, made from the decoded preview
+    traces: Traces | None = None  # None where nobody looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,7 @@ class Observation:
     picture: Picture
     quality: Quality
     hashes: Hashes
+    traces: Traces | None = None  # None for images measured before there were any
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +192,8 @@ class Rank:
     image_id: int
     key: tuple[object, ...]
     protected: bool
+    kept: int = 0  # the newest ruling that this image stays; 0 for none
+    chosen: int = 0  # the newest ruling that it is the one to keep; 0 for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +243,54 @@ class ImageState:
     observation: Observation | None  # None for bytes that cannot be decoded
 
 
+class RulingKind(StrEnum):
+    """What a person can rule."""
+
+    NOT_DUPLICATES = "not-duplicates"  # of each other: every pair of the contents named
+    KEEP_ALL = "keep-all"  # each of the contents stays, every file of it
+    KEEP_THIS = "keep-this"  # of what matches it, this content is the one to keep
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A person's answer about contents. It outranks the machine, and an older ruling that says otherwise."""
+
+    id: int  # a newer ruling has a higher one
+    kind: RulingKind
+    contents: tuple[tuple[bytes, str], ...]  # (SHA-256, the name under which it was ruled on)
+    ruled_ns: int
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """The contents' SHA-256 alone."""
+        return tuple(sha256 for sha256, _ in self.contents)
+
+
+class Relation(StrEnum):
+    """How one picture could have been made from the other, by what lies where."""
+
+    SAME = "same"  # both frames hold the same
+    PART = "part"  # one was cut out of the other
+    FRAMED = "framed"  # one lies in the other, with flat fill around it
+    INSET = "inset"  # one lies in the other, on other content
+    MARKED = "marked"  # something was put over one of them
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a second look tells about which of two pictures came from the other. Ordered by content hash."""
+
+    relation: Relation = Relation.UNKNOWN
+    whole: int = 0  # which one nothing was cut from or put on: 1 the first, 2 the second, 0 neither or unknown
+    first_covered: float = 1.0  # share of the first that the second shows
+    second_covered: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class StoredLook:
     """What the second look saw on a pair of images."""
 
     kind: MatchKind | None  # None: not shown to be the same picture
     explanation: str
+    lineage: Lineage = Lineage()

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, VerdictKind
+from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, Traces, VerdictKind
 
 FILE_ROW = (
     "f.id, f.folder_id, d.protected, f.path, f.device, f.inode, f.size, f.mtime_ns, f.ctime_ns, f.image_id, "
@@ -14,7 +15,8 @@ FILE_ROW = (
 IMAGE_ROW = (
     "i.id, i.sha256, i.byte_size, i.reject, i.reject_reason, o.width, o.height, o.format, o.pixels_sha256, "
     "o.metadata_fields, o.sharpness, o.brightness, o.contrast, o.detail, o.entropy, o.sharpest, o.highlights, "
-    "o.tones, o.phash, o.dhash, o.hashable FROM images i LEFT JOIN observations o ON o.image_id = i.id"
+    "o.tones, o.phash, o.dhash, o.hashable, o.spectrum, o.overshoot, o.noise, o.clipped, o.stored_step, o.seen_step, "
+    "o.colour, o.margin FROM images i LEFT JOIN observations o ON o.image_id = i.id"
 )
 
 
@@ -26,7 +28,9 @@ def upsert(table: str, columns: tuple[str, ...]) -> str:
     """
     marks = ", ".join("?" * len(columns))
     sets = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT ({columns[0]}) DO UPDATE SET {sets}"
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT ({columns[0]}) DO UPDATE SET {sets}"
+    )
 
 
 def signed(value: int) -> int:
@@ -55,5 +59,21 @@ def image_of(row: Sequence[Any]) -> ImageState:
     if row[5] is not None:
         picture = Picture(row[5], row[6], row[7], bytes(row[8]), row[9])
         hashes = Hashes(bytes(row[1]), unsigned(row[18]), unsigned(row[19]), bool(row[20]))
-        observation = Observation(row[2], picture, Quality(*row[10:18]), hashes)
+        traces = None if row[21] is None else Traces(bytes(row[21]), *row[22:29])
+        observation = Observation(row[2], picture, Quality(*row[10:18]), hashes, traces)
     return ImageState(row[0], bytes(row[1]), row[2], reject, row[4], observation)
+
+
+def row_of(image_id: int, seen: Observation) -> dict[str, Any]:
+    """Make a row of `observations` by column."""
+    quality, traces = seen.quality, seen.traces
+    row = {
+        "image_id": image_id, "width": seen.picture.width, "height": seen.picture.height,
+        "format": seen.picture.format, "pixels_sha256": seen.picture.pixels_sha256,
+        "metadata_fields": seen.picture.metadata_fields,
+        "sharpness": quality.sharpness, "brightness": quality.brightness, "contrast": quality.contrast,
+        "detail": quality.detail, "entropy": quality.entropy, "sharpest": quality.sharpest,
+        "highlights": quality.highlights, "tones": quality.tones,
+        "phash": signed(seen.hashes.phash), "dhash": signed(seen.hashes.dhash), "hashable": int(seen.hashes.hashable),
+    }  # fmt: skip
+    return row if traces is None else {**row, **asdict(traces)}

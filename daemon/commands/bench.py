@@ -10,7 +10,9 @@ from store.errors import UsageError
 
 _BENCHES = {
     "speed": ("bench.throughput", "images per second through the whole pipeline"),
-    "accuracy": ("bench.embedders", "copy detection: embedder, hashes, and the kinds of edits"),
+    "accuracy": ("bench.accuracy", "the scorecard: embedders, hashes, the matcher and the whole program"),
+    "calibrate": ("bench.calibrate", "thresholds for your own pictures, with what they promise"),
+    "embedders": ("bench.embedders", "embedders and hashes alone, on a gallery in memory"),
     "verifier": ("bench.verifier", "the second look: kinds of edits, look-alikes, cost"),
     "quality": ("bench.quality", "the quality gate: good pictures rejected, bad ones passed"),
     "scale": ("bench.scale", "indexes at growing sizes"),

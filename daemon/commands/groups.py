@@ -57,8 +57,17 @@ def _groups(reader: "Reader", level: str) -> list[dict[str, Any]]:
             entry = {"path": file.stat.path, "lies_at": file.lies_at or file.stat.path, "reason": verdict.reason,
                      "evidence": evidence}  # fmt: skip
             members.setdefault((name, verdict.keeper), []).append(entry)
-    found = [{"level": name, "keeper": keeper, "members": files} for (name, keeper), files in members.items()]
+    found = [
+        {"level": name, "keeper": keeper, "ruling": _ruling(reader, keeper), "members": files}
+        for (name, keeper), files in members.items()
+    ]
     return sorted(found, key=lambda group: (group["level"], -len(group["members"]), group["keeper"]))
+
+
+def _ruling(reader: "Reader", keeper: str) -> int | None:
+    """Return the ruling by which a keeper stays, if there is one."""
+    file = reader.catalog.file(keeper)
+    return None if file is None else reader.knowledge.rulings.kept(file.image_id) or None
 
 
 def _linked(reader: "Reader") -> list[dict[str, Any]]:
@@ -84,7 +93,8 @@ def _show(group: dict[str, Any]) -> None:
         say(f"{plural(count, 'file')} linked with each other")
     else:
         what = plural(count, "duplicate") if group["level"] == "duplicates" else f"{count:,} similar"
-        say(f"{what} beside {printable(keeper)}")
+        ruled = f"  (you ruled that it stays: ruling {group['ruling']})" if group["ruling"] else ""
+        say(f"{what} beside {printable(keeper)}{ruled}")
     for member in group["members"]:
         say(f"  {printable(member['path'])}")
         if "reason" in member:

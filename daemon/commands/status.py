@@ -45,6 +45,8 @@ def _show(status: "Status", folder: Path) -> None:
     say(f"{known}; queue {status.queue:,}{rate}")
     counts = [f"{count:,} {kind}" for kind, count in status.as_json()["verdicts"].items() if count]
     say("verdicts: " + (", ".join(counts) or "none yet"))
+    if status.rulings:
+        say(f"rulings: {status.rulings:,} (`dedupd rule list`)")
     index = status.index
     say(f"index: {index.vectors:,} vectors of {index.model or 'no model'}" + (f", {index.kind}" if index.kind else ""))
     if status.folders:

@@ -1,5 +1,6 @@
 """`dedupd undo`: take back what was moved or copied."""
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import click
 
 from daemon.options import config_option, json_option, state_option
 from daemon.terminal import emit, plural, say, warn
-from store.errors import UsageError
+from store.errors import AccessError, ConfigError, DataError, NoCatalogError, StateError, UsageError
 from store.text import printable
 
 _ANSWER_SECONDS = 3600.0
@@ -22,7 +23,7 @@ _ANSWER_SECONDS = 3600.0
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path),
-    help="Take back everything in this quarantine folder by its manifest, for when the catalog is lost.",
+    help="Take back everything in this quarantine folder by its manifest, with or without a catalog.",
 )
 @config_option
 @state_option
@@ -37,7 +38,7 @@ def command(
             "say what to undo", "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions"
         )
     if manifest is not None:
-        answer = _by_manifest(manifest)
+        answer = _by_manifest(manifest, config, state)
     elif list_only:
         answer = _listed(state)
     else:
@@ -58,7 +59,7 @@ def _take_back(
 
     folder = StateFolder(state)
     if not folder.catalog.exists():
-        raise UsageError(f"no catalog in {folder.path}", "pass the --state that scan or run used")
+        raise NoCatalogError(f"no catalog in {folder.path}", "pass the --state that scan or run used")
     arguments = {"ids": list(ids), "last": last, "everything": everything, "dry_run": dry_run}
     if is_locked(folder):
         from daemon.requests import ask
@@ -72,18 +73,34 @@ def _take_back(
         return take_back(session, ids=list(ids), last=last, everything=everything, dry_run=dry_run)
 
 
-def _by_manifest(quarantine: Path) -> dict[str, Any]:
+def _by_manifest(quarantine: Path, config: Path | None, state: Path | None) -> dict[str, Any]:
+    """Take back by the manifest; where there is a catalog, it is told, so that no scan acts on these files again."""
+    from daemon.config import config_to_read_with, load_settings
+    from daemon.session import Session
+    from daemon.state import InstanceLock, StateFolder, is_locked
+    from daemon.undoing import in_json, take_back_by_manifest
     from pipeline.actions import restore_from_manifest
 
     if not quarantine.is_dir():
         raise UsageError(f"no such folder: {quarantine}", "name the quarantine (the --output of the scan)")
-    outcomes = restore_from_manifest(str(quarantine.resolve()))
-    return {
-        "schema": 1,
-        "undone": sum(not outcome.error for outcome in outcomes),
-        "failed": sum(bool(outcome.error) for outcome in outcomes),
-        "actions": [{"id": o.entry_id, "source": o.source, "path": o.path, "error": o.error} for o in outcomes],
-    }
+    root, folder = str(quarantine.resolve()), StateFolder(state)
+    if is_locked(folder):
+        from daemon.requests import ask
+
+        return ask(folder, "undo-manifest", {"quarantine": root}, _ANSWER_SECONDS)
+    with ExitStack() as stack:
+        if folder.catalog.exists():
+            try:
+                settings = load_settings(config_to_read_with(config, folder))
+                session = stack.enter_context(Session(folder, settings))
+            except (StateError, DataError, ConfigError, AccessError) as error:
+                warn(f"{error.message}; taking back without it: the next scan will not know that you did")
+                with suppress(OSError, AccessError):
+                    stack.enter_context(InstanceLock(folder))
+            else:
+                return take_back_by_manifest(session, quarantine=root)
+        outcomes = restore_from_manifest(root)
+        return in_json(outcomes, sum(not outcome.error for outcome in outcomes))
 
 
 def _listed(state: Path | None) -> dict[str, Any]:

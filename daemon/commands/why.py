@@ -12,7 +12,7 @@ from store.errors import UsageError
 from store.text import printable
 
 _MOST_RIVALS = 20  # extras that a keeper is compared with
-_MOST_SHOWN = 3  # of them to a person
+_MOST_SHOWN = 5  # members of a group, to a person
 
 if TYPE_CHECKING:
     from daemon.config import Settings
@@ -74,10 +74,22 @@ def _criteria(reader: "Reader", settings: "Settings", image: "ImageState") -> li
         extras = reader.catalog.relations.extras_of(level, image.id)[:_MOST_RIVALS] if is_keeper else []
         for other_id in extras if is_keeper else [] if keeper_id is None else [keeper_id]:
             theirs = (reader.catalog.image(other_id), reader.catalog.files_of([other_id])[other_id])
-            rows = explain(ours, theirs, settings.keeper) if is_keeper else explain(theirs, ours, settings.keeper)
             table_of = {"level": level, "other": theirs[1][0].stat.path, "this_is_keeper": is_keeper}
-            tables.append({**table_of, "rows": [asdict(row) for row in rows]})
+            ids = (image.id, other_id) if is_keeper else (other_id, image.id)
+            originals, _ = reader.knowledge.election(level, *ids)
+            rows = explain(*((ours, theirs) if is_keeper else (theirs, ours)), settings.keeper, originals)
+            tables.append({**table_of, "rows": _ruled_first(reader, ids, [asdict(row) for row in rows])})
     return tables
+
+
+def _ruled_first(reader: "Reader", ids: tuple[int, int], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put on top what a person ruled on keeper and extra, where that decided."""
+    chosen = [reader.knowledge.rulings.chosen(image_id) for image_id in ids]
+    if chosen[0] <= chosen[1]:
+        return rows
+    words = [f"chosen (ruling {number})" if number else "–" for number in chosen]
+    ruled = {"criterion": "ruling", "keeper": words[0], "extra": words[1], "decides": True}
+    return [ruled, *({**row, "decides": False} for row in rows)]
 
 
 def _explain(
@@ -85,6 +97,8 @@ def _explain(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from daemon.criteria import group_tables
+    from daemon.ruling import described
     from store.ledger import Ledger
 
     seen = image.observation
@@ -102,7 +116,9 @@ def _explain(
                                               "format": seen.picture.format, "bytes": image.byte_size},
         "returned_by_a_person": file.returned,
     }  # fmt: skip
+    answer["rulings"] = described(reader.catalog, reader.knowledge, image.id)
     answer["criteria"] = _criteria(reader, settings, image)
+    answer["groups"] = group_tables(reader, settings, image.id)
     answer["history"] = [
         {"id": e.id, "verb": e.verb, "state": e.state, "from": e.source, "to": e.target}
         for e in Ledger(reader.catalog.database).by_source(file.stat.path)
@@ -131,18 +147,38 @@ def _show(answer: dict[str, Any]) -> None:
             f"sharpness {scores['sharpness']:.0f}, brightness {scores['brightness']:.0f}, "
             f"contrast {scores['contrast']:.0f}, detail {scores['detail']:.3g} MP"
         )
-    for rival in answer["criteria"][:_MOST_SHOWN]:
-        say()
-        say(f"  {rival['level']}: against {printable(rival['other'])}")
-        head = ("criterion", "this one" if rival["this_is_keeper"] else "the keeper",
-                "the other" if rival["this_is_keeper"] else "this one", "")  # fmt: skip
-        table(
-            head,
-            [(r["criterion"], r["keeper"], r["extra"], "◀ decides" if r["decides"] else "") for r in rival["rows"]],
-        )
-    if len(answer["criteria"]) > _MOST_SHOWN:
-        say(f"  … and {plural(len(answer['criteria']) - _MOST_SHOWN, 'comparison')} more (--json)")
+    for ruling in answer["rulings"]:
+        overruled = f", overruled by {ruling['overruled_by']}" if ruling["overruled_by"] else ""
+        others = [content["name"] for content in ruling["contents"] if content["sha256"] != answer["sha256"]]
+        about = f", with {printable(', '.join(others))}" if others else ""
+        say(f"  ruling {ruling['id']}: {ruling['kind']}{about}{overruled}")
+    for group in answer["groups"]:
+        _show_group(group)
     if answer["returned_by_a_person"]:
         say("  you took it back, so it stays where it is")
     for entry in answer["history"]:
         say(f"  action {entry['id']}: {entry['verb']} to {printable(entry['to'])}, {entry['state']}")
+
+
+def _show_group(group: dict[str, Any]) -> None:
+    """Print the criteria of a group: a line for each, a column for each member, and below what decided."""
+    shown = group["members"][:_MOST_SHOWN]
+    keeper, extras = shown[0], shown[1:]
+    say()
+    say(f"  {group['level']}: the keeper and {plural(len(group['members']) - 1 + group['more'], 'extra')}")
+    names = [printable(os.path.basename(member["path"])) for member in shown]
+    rows = []
+    for criterion in keeper["values"]:
+        cells = (_cell(member, criterion) for member in extras)
+        rows.append((criterion, keeper["values"][criterion], *cells))
+    rows.append(("decided by", "", *(member["decided"] for member in extras)))
+    table(("criterion", f"{names[0]} (keeper)", *names[1:]), rows)
+    for member, name in zip(extras, names[1:], strict=True):
+        say(f"  {names[0]} stays rather than {name} because {printable(member['why'])}")
+    if len(group["members"]) + group["more"] > len(shown):
+        say(f"  … and {len(group['members']) + group['more'] - len(shown)} more (--json)")
+
+
+def _cell(member: dict[str, Any], criterion: str) -> str:
+    mark = " ◀ decides" if member["decided"] == criterion else ""
+    return f"{member['values'][criterion]}{mark}"

@@ -15,7 +15,7 @@ from typing import Any
 
 COMMAND = Path(sys.executable).with_name("dedupd")
 SIX_FOLDERS = {"blur", "dark", "bright", "corrupt", "duplicates", "similar"}
-PATIENCE_SECONDS = 100.0  # the machine may be busy; what is waited for is polled
+PATIENCE_SECONDS = float(os.environ.get("DEDUPD_PATIENCE_SECONDS", "100"))  # it may be busy; conditions are polled
 
 
 def _environment() -> dict[str, str]:
@@ -97,12 +97,12 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIEN
 class Daemon:
     """A running service on a state folder."""
 
-    def __init__(self, config: Path, state: Path) -> None:
+    def __init__(self, config: Path, state: Path, prefix: tuple[str, ...] = ()) -> None:
         self.config, self.state = config, state
         self.log = state.with_suffix(".log")
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [COMMAND, "run", "--config", config, "--state", state],
+                [*prefix, COMMAND, "run", "--config", config, "--state", state],
                 stdout=stream,
                 stderr=stream,
                 stdin=subprocess.DEVNULL,
@@ -146,9 +146,9 @@ class Daemon:
 
 
 @contextmanager
-def running(config: Path, state: Path) -> Iterator[Daemon]:
-    """Run the service for the length of a block."""
-    daemon = Daemon(config, state)
+def running(config: Path, state: Path, prefix: tuple[str, ...] = ()) -> Iterator[Daemon]:
+    """Run the service for the length of a block; `prefix` are words before its command."""
+    daemon = Daemon(config, state, prefix)
     try:
         yield daemon
     finally:

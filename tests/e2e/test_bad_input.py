@@ -172,7 +172,7 @@ def test_a_damaged_catalog(bench: Bench, verb: list[str]) -> None:
     if verb == ["status"]:
         assert answer.code == 0, "it asks the status file alone"
         return
-    assert_refused(answer, 1, "catalog.sqlite3")
+    assert_refused(answer, 65, "catalog.sqlite3")
     assert (state / "catalog.sqlite3").read_bytes() == b"this was a catalog once " * 300
 
 
@@ -184,10 +184,9 @@ def test_a_catalog_damaged_in_the_middle(bench: Bench, scanned_state: Path) -> N
     catalog.write_bytes(content)
     for words in (["groups"], ["check"], ["why", str(next(bench.folder.rglob("*.jpg")))]):
         answer = dedupd(*words, "--state", bench.base / "state")
-        assert answer.code != 0
-        assert "Traceback" not in answer.err
+        assert_refused(answer, 65, "damaged")
     answer = bench.scan("--action", "move")
-    assert_refused(answer, 1, "catalog")
+    assert_refused(answer, 65, "catalog")
 
 
 @pytest.mark.parametrize("verb", ["groups", "why", "check", "search", "undo", "report"])
@@ -195,8 +194,7 @@ def test_reading_without_a_catalog(bench: Bench, verb: str) -> None:
     picture = next(bench.folder.rglob("*.jpg"))
     words = {"why": [str(picture)], "search": [str(picture)], "undo": ["--all"]}.get(verb, [])
     answer = dedupd(verb, *words, "--state", bench.base / "none")
-    assert_refused(answer, answer.code, "none")
-    assert answer.code in (1, 64)
+    assert_refused(answer, 64, "none")
     assert not (bench.base / "none").exists()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import _VERBS
+from store.catalog import Catalog
 from tests.e2e.command import COMMAND, dedupd, listing, scan, write_config
 from tests.gallery import Album
 
@@ -47,7 +48,7 @@ def test_help_shows_an_example(verb: str) -> None:
 def test_the_verbs_are_those_of_the_design() -> None:
     answer = dedupd("--help")
     assert answer.code == 0
-    wanted = set("run scan status why groups search report undo check reindex config bench".split())  # noqa: SIM905
+    wanted = set("run scan status why groups search report rule undo check reindex config bench".split())  # noqa: SIM905
     assert wanted <= set(VERBS)
     assert all(f"  {verb} " in answer.out for verb in wanted)
 
@@ -64,6 +65,7 @@ def test_the_verbs_are_those_of_the_design() -> None:
         (["undo", "--list"], {"actions"}),
         (["undo", "--all", "--dry-run"], {"actions"}),
         (["check"], {"ok", "problems"}),
+        (["rule", "list"], {"rulings"}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )  # fmt: skip
@@ -109,6 +111,20 @@ def test_reindex_brings_back_what_was_deleted(known: Known, tmp_path: Path) -> N
     assert (answer["previews_made"], answer["previews_lost"], answer["verdicts_changed"]) == (len(before), 0, 0)
     assert {path.name for path in (state / "previews").rglob("*.jpg")} == before
     assert dedupd("check", "--state", state, "--json").json["ok"]
+
+
+def test_reindex_measures_again_what_an_earlier_version_measured_less_of(known: Known, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    catalog = Catalog(state / "catalog.sqlite3")
+    before = {image: catalog.image(image).observation for image in catalog.image_ids()}
+    catalog.database.conn.execute("UPDATE observations SET spectrum = NULL")
+    lost = [catalog.image(image).observation for image in before]
+    assert all(seen is None or seen.traces is None for seen in lost)
+    answer = dedupd("reindex", "--state", state, "--json").json
+    assert (answer["previews_made"], answer["previews_lost"], answer["verdicts_changed"]) == (0, 0, 0)
+    assert {image: catalog.image(image).observation for image in before} == before
+    catalog.close()
 
 
 def test_reading_verbs_change_nothing(known: Known, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ The service below does what the real one does: it collects hints and scans a fol
 
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -322,27 +320,3 @@ def test_a_dead_reader_is_replaced(native: Service, hot: Path, monkeypatch: pyte
     native.until_known(lost)
     assert native.rescans == ["watching had stopped"]
     native.until_hinted(put(hot / "b.jpg"))
-
-
-NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
-
-
-def apart(case: str, folder: Path, *wrapper: str) -> None:
-    """Run a case in a process of its own, in the namespaces that the wrapper makes."""
-    if wrapper and subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
-        pytest.skip(f"{wrapper[0]} is not allowed here")
-    arguments = [*wrapper, sys.executable, "-m", "tests.integration.watched", case, str(folder)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="inotify and namespaces are Linux")
-@pytest.mark.parametrize("case", ["watches_too_few", "watches_run_out", "instances_run_out", "mounted_over"])
-def test_limits_and_mounts(case: str, hot: Path) -> None:
-    apart(case, hot, *NAMESPACES)
-
-
-def test_folders_become_readable() -> None:
-    with tempfile.TemporaryDirectory() as shared:  # the folders of `tmp_path` are closed to others
-        Path(shared).chmod(0o777)
-        apart("folders_become_readable", Path(shared))

@@ -1,19 +1,17 @@
-"""Made-up contents and files, the flow over them, and the laws written down a second time as the oracle.
+"""Made-up contents and files, and the real flow over them.
 
 What only pixels could tell (the vector, the second look, the quality gate) comes from pure functions of the made-up
-facts; catalog, indexes, standings and verdicts are the real ones.
+facts (`made_up`); catalog, indexes, standings and verdicts are the real ones, held against `oracle`.
 """
 
-import hashlib
-import math
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -24,80 +22,41 @@ import pipeline.flow
 import pipeline.matching
 import pipeline.serving
 from pipeline.flow import Flow, FlowSettings, Seen
-from pipeline.grouping import full_walk
 from store.catalog import Catalog
-from store.records import (
-    FileStat,
-    Hashes,
-    Level,
-    MatchKind,
-    Measurement,
-    Picture,
-    Quality,
-    Rank,
-    Verdict,
-    VerdictKind,
+from store.records import Level, Quality, Ruling, RulingKind, Verdict, VerdictKind
+from tests.laws.made_up import (
+    CANDIDATE,
+    DIMENSION,
+    NOW_NS,
+    PROTECTED,
+    ROOTS,
+    SIMILAR,
+    Content,
+    Files,
+    Place,
+    lineage_of,
+    second_look,
+    square_of,
+    vector_of,
 )
+from tests.laws.oracle import Rules, match_kind, oracle
 
-DIMENSION = 8
-CANDIDATE, SIMILAR = 0.9, 0.95
-MAX_PHASH_BITS, MAX_DHASH_BITS = 10, 6  # the defaults of MatchingSettings
-NOW_NS = 1_800_000_000 * 10**9
-ROOTS = ("/hot", "/cam", "/archive")
-PROTECTED = "/archive"
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """All that decoding would tell about some bytes."""
-
-    number: int
-    phash: int = 0
-    dhash: int = 0
-    hashable: bool = True
-    pixels: int = 0  # equal numbers: equal pixels
-    direction: int = 0  # of the vector: an axis, and degrees towards the next one
-    degrees: int = 0
-    scene: int = 0  # equal and not 0: the second look sees a copy
-    dark: bool = False
-    sharpness: float = 200.0
-    detail: float = 1.0
-    width: int = 640
-    byte_size: int = 1000
-
-    @property
-    def sha256(self) -> bytes:
-        """The made-up content hash."""
-        return hashlib.sha256(str(self.number).encode()).digest()
-
-    @property
-    def preview(self) -> bytes:
-        """A JPEG by its markers, which carries what the stand-ins need."""
-        return b"\xff\xd8" + bytes((self.direction, self.degrees, self.scene)) + self.sha256 + b"\xff\xd9"
-
-    def measured(self, path: str, mtime_ns: int) -> Measurement:
-        """Return what a worker would."""
-        inode = crc32(path.encode())
-        return Measurement(
-            FileStat(path, 1, inode, self.byte_size, mtime_ns, mtime_ns),
-            Picture(self.width, 480, "JPEG", hashlib.sha256(b"%d" % self.pixels).digest(), 3),
-            Quality(self.sharpness, 1.0 if self.dark else 120.0, 50.0, self.detail, 7.0, self.sharpness, 0.5, 200.0),
-            Hashes(self.sha256, self.phash, self.dhash, self.hashable),
-            self.preview,
-            _square(self.preview, 1),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where content lies, and since when."""
-
-    content: Content
-    mtime_ns: int
-
-
-Files = Mapping[str, Place]
-
+__all__ = [
+    "DIMENSION",
+    "NOW_NS",
+    "PATHS",
+    "ROOTS",
+    "Content",
+    "Files",
+    "Looks",
+    "Place",
+    "World",
+    "contents",
+    "folders_of_files",
+    "match_kind",
+    "oracle",
+    "stand_ins",
+]
 
 # -- the stand-ins ----------------------------------------------------------------------------------------------------
 
@@ -110,26 +69,7 @@ class FakeEmbedder:
 
     def embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn `[n, 1, 1, 3]` into unit vectors `[n, 8]`."""
-        return np.stack([_vector(int(row[0]), int(row[1])) for row in batch.reshape(len(batch), 3)])
-
-
-def _vector(direction: int, degrees: int) -> NDArray[np.float32]:
-    vector = np.zeros(DIMENSION, np.float32)
-    vector[direction] = math.cos(math.radians(degrees))
-    vector[direction + 1] = math.sin(math.radians(degrees))
-    return vector
-
-
-def _square(preview: bytes, size: int) -> NDArray[np.uint8]:
-    return np.frombuffer(preview[2:5], np.uint8).reshape(size, size, 3)
-
-
-def second_look(ours: bytes, theirs: bytes) -> MatchKind | None:
-    """Say what two previews show: a copy in one scene, else whatever the hash of the ordered pair says."""
-    if ours[4] and ours[4] == theirs[4]:
-        return MatchKind.COPY
-    kinds = (MatchKind.COPY, MatchKind.COPY, MatchKind.EDITED, None, None)
-    return kinds[crc32(ours[5:37] + theirs[5:37]) % len(kinds)]
+        return np.stack([vector_of(int(row[0]), int(row[1])) for row in batch.reshape(len(batch), 3)])
 
 
 class Looks:
@@ -141,7 +81,7 @@ class Looks:
         """Stand in for `pipeline.verify.verify`."""
         self.taken += 1
         kind = second_look(ours, theirs)
-        return SimpleNamespace(kind=kind, explanation=str(kind))
+        return SimpleNamespace(kind=kind, explanation=str(kind), lineage=lineage_of(ours, theirs))
 
 
 def _judge_quality(quality: Quality, _settings: object) -> tuple[VerdictKind, str]:
@@ -156,8 +96,8 @@ def stand_ins() -> Iterator[Looks]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline.serving, "model_facts", lambda settings: FakeEmbedder)
         patch.setattr(pipeline.serving, "load_embedder", lambda settings: FakeEmbedder())
-        patch.setattr(pipeline.serving, "remodel", _square)
-        patch.setattr(pipeline.flow, "remodel", _square)
+        patch.setattr(pipeline.serving, "remodel", square_of)
+        patch.setattr(pipeline.flow, "remodel", square_of)
         patch.setattr(pipeline.flow, "judge_quality", _judge_quality)
         patch.setattr(pipeline.matching, "decode_preview", lambda preview: preview)
         patch.setattr(pipeline.matching, "prepare", lambda preview: preview)
@@ -178,7 +118,7 @@ class World:
     guarded: frozenset[str] = frozenset({PROTECTED})
 
     def __post_init__(self) -> None:
-        self.state.mkdir(parents=True)
+        self.state.mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(self.state / "catalog.sqlite3")
         self.folders = {root: self.catalog.put_folder(root, protected=root == PROTECTED).id for root in ROOTS}
         self.flow = Flow(self.catalog, self.state, self.settings)
@@ -230,7 +170,7 @@ class World:
 
     def folder_of(self, path: str) -> int:
         """Return the id of the folder a path lies in."""
-        return self.folders[_root(path)]
+        return self.folders[os.path.dirname(path)]
 
     def protect(self, root: str, *, protected: bool) -> None:
         """Change whether a folder is protected."""
@@ -238,6 +178,21 @@ class World:
         assert self.flow.needs_rejudging
         self.flow.rejudge(NOW_NS)
         self.guarded = self.guarded | {root} if protected else self.guarded - {root}
+
+    def rule(self, kind: RulingKind, *contents: Content) -> None:
+        """Rule on contents as a person would."""
+        named = [(content.sha256, str(content.number)) for content in contents]
+        rulings = self.catalog.rulings
+        self.flow.rule([sha256 for sha256, _ in named], lambda: rulings.add(kind, named, NOW_NS), NOW_NS)
+
+    def unrule(self, ruling: Ruling) -> None:
+        """Take a ruling back."""
+        self.flow.rule(ruling.hashes, lambda: self.catalog.rulings.remove([ruling.id]), NOW_NS)
+
+    @property
+    def rules(self) -> Rules:
+        """What the oracle goes by."""
+        return Rules(self.guarded, tuple(self.catalog.rulings.all()), self.settings.matching)
 
     def verdicts(self) -> dict[str, Verdict]:
         """Derive the verdict on every file."""
@@ -259,93 +214,6 @@ class World:
             sha = {image: self.catalog.image(image).sha256 for row in rows for image in row}
             found[level] = {sha[image]: sha[keeper] for image, keeper in rows}
         return found
-
-
-# -- the oracle -------------------------------------------------------------------------------------------------------
-
-
-def match_kind(a: Content, b: Content) -> MatchKind | None:
-    """Say what two contents are to each other, from the words of the design."""
-    a, b = sorted((a, b), key=lambda content: content.sha256)
-    if a.pixels == b.pixels:
-        return MatchKind.PIXELS
-    near_phash = (a.phash ^ b.phash).bit_count() <= MAX_PHASH_BITS
-    near_dhash = (a.dhash ^ b.dhash).bit_count() <= MAX_DHASH_BITS
-    by_hash = a.hashable and b.hashable and (near_phash or near_dhash)
-    ours, theirs = (_vector(c.direction, c.degrees).astype(np.float16).astype(np.float64) for c in (a, b))
-    similarity = float(ours @ theirs)
-    if not by_hash and similarity < CANDIDATE:
-        return None
-    seen = second_look(a.preview, b.preview)
-    return MatchKind.SIMILAR if seen is None and similarity >= SIMILAR else seen
-
-
-def oracle(
-    files: Files, guarded: frozenset[str] = frozenset({PROTECTED})
-) -> tuple[dict[Level, dict[bytes, bytes]], dict[str, tuple[VerdictKind, str | None]]]:
-    """Walk all images down the ranks, at both levels: (standings by content, path → (verdict, keeper's path)).
-
-    `guarded` are the protected roots.
-    """
-    by_content: dict[Content, list[str]] = {}
-    for path, place in files.items():
-        by_content.setdefault(place.content, []).append(path)
-    contents = sorted(by_content, key=lambda content: content.number)
-    playing = [c for c in contents if not c.dark or any(_root(path) in guarded for path in by_content[c])]
-    primary = {c: min(by_content[c], key=lambda path: _seniority(files, path, guarded)) for c in contents}
-    ranks = {c.number: _rank(c, primary[c], files[primary[c]].mtime_ns, guarded) for c in playing}
-    known = {c.number: c for c in playing}
-    walked: dict[Level, dict[int, int]] = {}
-    entrants: Sequence[int] = list(ranks)
-    for level in Level:
-
-        def matches(a: int, b: int, level: Level = level) -> bool:
-            kind = match_kind(known[a], known[b])
-            return kind is not None and kind.level is level
-
-        walked[level] = full_walk([ranks[number] for number in entrants], matches)
-        entrants = [number for number, keeper in walked[level].items() if number == keeper]
-    verdicts = {}
-    for content, paths in by_content.items():
-        for path in paths:
-            safe = _root(path) in guarded
-            verdicts[path] = (VerdictKind.KEEP, None) if safe else _verdict(content, path, primary, walked, known)
-    standings = {level: {known[a].sha256: known[b].sha256 for a, b in rows.items()} for level, rows in walked.items()}
-    return standings, verdicts
-
-
-def _verdict(
-    content: Content,
-    path: str,
-    primary: Mapping[Content, str],
-    walked: Mapping[Level, Mapping[int, int]],
-    known: Mapping[int, Content],
-) -> tuple[VerdictKind, str | None]:
-    if content.number not in walked[Level.DUPLICATES]:
-        return VerdictKind.DARK, None
-    keeper = known[walked[Level.DUPLICATES][content.number]]
-    if keeper != content:
-        return VerdictKind.DUPLICATE, primary[keeper]
-    if path != primary[content]:
-        return VerdictKind.DUPLICATE, primary[content]
-    related = known[walked[Level.SIMILAR][content.number]]
-    return (VerdictKind.KEEP, None) if related == content else (VerdictKind.SIMILAR, primary[related])
-
-
-def _root(path: str) -> str:
-    return "/" + path.split("/")[1]
-
-
-def _seniority(files: Files, path: str, guarded: frozenset[str]) -> tuple[bool, int, int, bytes]:
-    return _root(path) not in guarded, files[path].mtime_ns, len(path.encode()), path.encode()
-
-
-def _rank(content: Content, path: str, mtime_ns: int, guarded: frozenset[str]) -> Rank:
-    shorter = -len(path.encode()), bytes(255 - byte for byte in path.encode()) + b"\xff"
-    size = content.width * 480, content.byte_size
-    key = (content.sharpness >= 50, content.detail, *size, -mtime_ns, shorter, content.sha256)
-    safe = _root(path) in guarded
-    return Rank(content.number, (safe, *key), safe)
 
 
 # -- strategies -------------------------------------------------------------------------------------------------------

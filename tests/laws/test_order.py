@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.records import Level, VerdictKind
+from pipeline.grouping import outranks, yields
+from store.records import Level, RulingKind, VerdictKind
 from tests.laws.synthetic import NOW_NS, PATHS, ROOTS, Content, Files, Place, World, contents, folders_of_files, oracle
 
 pytestmark = pytest.mark.usefixtures("looks")
@@ -51,7 +52,7 @@ class Crash(BaseException):
 
 def assert_lawful(world: World) -> None:
     """Hold a world against the oracle and against the laws one by one."""
-    standings, expected = oracle(world.files, world.guarded)
+    standings, expected = oracle(world.files, world.rules)
     verdicts = world.verdicts()
     assert {path: (verdict.kind, verdict.keeper) for path, verdict in verdicts.items()} == expected
     assert world.stored() == {path: kind for path, (kind, _) in expected.items()}
@@ -70,12 +71,18 @@ def assert_lawful(world: World) -> None:
 def _assert_keepers_apart(world: World) -> None:
     for level in Level:
         view = world.flow.knowledge.views[level]
-        rows = world.catalog.relations.standings(level).tolist()
-        keepers = [image for image, keeper in rows if image == keeper]
+        standing = dict(world.catalog.relations.standings(level).tolist())
+        keepers = [image for image, keeper in standing.items() if image == keeper]
         for at, one in enumerate(keepers):
             for other in keepers[:at]:
-                both_protected = view.rank(one).protected and view.rank(other).protected
-                assert both_protected or not view.matches(one, other), "law 3"
+                lower, higher = sorted((view.rank(one), view.rank(other)), key=lambda rank: rank.key)
+                near = [i for i in view.apart_from(lower.image_id) if i in standing]
+                barred = any(standing[i] == higher.image_id and outranks(view.rank(i), lower) for i in near)
+                may = yields(lower, higher) and not barred
+                assert not (may and view.matches(one, other)), "law 3"
+        for image in standing:
+            for other in view.apart_from(image):
+                assert standing[image] != standing.get(other), "law 6"
 
 
 @_FEW
@@ -92,7 +99,20 @@ def test_any_order_and_any_batching_end_the_same(files: Files, data: st.DataObje
 
 
 _PUT = ("put",) * 8
-_VERBS = (*_PUT, *"flush crash delete delete rename protect restart rejudge snapshot lose forget".split())  # noqa: SIM905
+_OTHERS = (
+    "flush",
+    "crash",
+    "delete",
+    "delete",
+    "rename",
+    "protect",
+    "restart",
+    "rejudge",
+    "snapshot",
+    "lose",
+    "forget",
+)
+_VERBS = (*_PUT, *_OTHERS, "rule", "rule", "rule", "unrule")
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from(_VERBS),
@@ -129,6 +149,10 @@ class History:
             world.rename(path, other)
         elif verb == "protect":
             world.protect(root_of(path), protected=root_of(path) not in world.guarded)
+        elif verb == "rule":
+            self._rule(number, mtime)
+        elif verb == "unrule" and (rulings := world.catalog.rulings.all()):
+            world.unrule(rulings[number % len(rulings)])
         elif verb == "forget":
             world.flow.forget_unseen(NOW_NS + 1)
         elif verb == "restart":
@@ -139,6 +163,14 @@ class History:
             world.flow.snapshot()
         elif verb == "lose":
             world.lose_indexes()
+
+    def _rule(self, number: int, kind: int) -> None:
+        """Rule on one content, or on it and the next ones."""
+        wanted = list(RulingKind)[kind - 1]
+        count = {RulingKind.NOT_DUPLICATES: 2 + number % 2, RulingKind.KEEP_ALL: 2, RulingKind.KEEP_THIS: 1}[wanted]
+        chosen = {self._choice[(number + step) % len(self._choice)] for step in range(count)}
+        if wanted is not RulingKind.NOT_DUPLICATES or len(chosen) > 1:
+            self._world.rule(wanted, *chosen)
 
     def _crash(self, number: int) -> None:
         """Admit what waits, stop at the n-th verdict or standing written, and keep it for later."""

@@ -1,7 +1,9 @@
 """`reconsider` alone against `full_walk`: random matches, random ranks, and every kind of change, by the thousand."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ class Graph:
     """Neighbourhood and standings over a plain graph; asks about an image that has left fail, as the real ones do."""
 
     edges: set[frozenset[int]]
+    apart: set[frozenset[int]] = field(default_factory=set)
     ranks: dict[int, Rank] = field(default_factory=dict)
     keepers: dict[int, int] = field(default_factory=dict)
     asked: int = 0
@@ -35,7 +38,10 @@ class Graph:
 
     def matches(self, a: int, b: int) -> bool:
         self.asked += 1
-        return frozenset((a, b)) in self.edges
+        return frozenset((a, b)) in self.edges - self.apart
+
+    def apart_from(self, image_id: int) -> list[int]:
+        return [other for pair in self.apart if image_id in pair for other in pair if other != image_id]
 
     def keeper_of(self, image_id: int) -> int | None:
         return self.keepers.get(image_id)
@@ -56,9 +62,22 @@ class Graph:
         self.ranks.update(ranks)
         return reconsider(ranks, {*ranks, *gone}, self, self)
 
+    def rule(self, image_id: int, other: int, verb: str, number: int) -> set[int]:
+        """Rule on an image, or on two, as a person would; the same again takes it back."""
+        touched = {image_id} | ({other} if verb == "apart" else set())
+        pair = frozenset((image_id, other))
+        if verb == "apart":
+            self.apart ^= {pair} if len(pair) == 2 else set()
+        elif image_id in self.ranks:
+            rank = self.ranks[image_id]
+            chosen = number if verb == "choose" and not rank.chosen else 0
+            kept = max(chosen, number if verb == "keep" and not rank.kept else 0)
+            self.ranks[image_id] = replace(rank, key=(chosen, *rank.key[1:]), kept=kept, chosen=chosen)
+        return reconsider(touched & self.ranks.keys(), touched, self, self)
+
 
 def _rank(image_id: int, height: int, *, protected: bool) -> Rank:
-    return Rank(image_id, (protected, height, image_id), protected)
+    return Rank(image_id, (0, protected, height, image_id), protected)
 
 
 _pairs = st.frozensets(st.integers(0, _SIZE - 1), min_size=2, max_size=2)
@@ -89,6 +108,39 @@ def test_every_change_ends_where_the_full_walk_ends(
         differing = {i for i in before.keys() | expected.keys() if before.get(i) != expected.get(i)}
         assert differing <= changed, "whoever changed is reported"
         assert changed <= before.keys() | expected.keys()
+
+
+_ALL_PAIRS = [frozenset(pair) for pair in combinations(range(_SIZE), 2)]
+_dense = st.integers(0, (1 << len(_ALL_PAIRS)) - 1).map(
+    lambda bits: {pair for number, pair in enumerate(_ALL_PAIRS) if bits >> number & 1}
+)
+_rulings = st.tuples(
+    st.integers(0, _SIZE - 1), st.integers(0, _SIZE - 1), st.sampled_from(("apart", "apart", "keep", "choose"))
+)
+
+
+@_MANY
+@given(_dense, _dense, st.permutations(range(_SIZE)), st.lists(_changes | _rulings, min_size=3, max_size=12))
+def test_every_ruling_ends_where_the_full_walk_ends(
+    edges: set[frozenset[int]], apart: set[frozenset[int]], heights: list[int], steps: list[Any]
+) -> None:
+    graph = Graph(edges, apart)
+    graph.change({i: _rank(i, height, protected=False) for i, height in enumerate(heights)}, ())
+    assert graph.keepers == full_walk(graph.ranks.values(), graph.matches, graph.apart_from)
+    for number, step in enumerate(steps, 1):
+        if isinstance(step, tuple):
+            image_id, other, verb = step
+            graph.rule(image_id, other, verb, number)
+        else:
+            for change in step:
+                ranks = {i: _rank(i, v[0], protected=v[1]) for i, v in change.items() if v is not None}
+                graph.change(ranks, [i for i, value in change.items() if value is None])
+        assert graph.keepers == full_walk(graph.ranks.values(), graph.matches, graph.apart_from)
+    for pair in graph.apart:
+        assert len({graph.keepers.get(i, -1 - i) for i in pair}) == 2, "no keeper stands for both"
+    for image_id, keeper in graph.keepers.items():
+        rank = graph.ranks[image_id]
+        assert not rank.kept or keeper == image_id or graph.ranks[keeper].chosen > rank.kept
 
 
 @_MANY

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,45 +12,14 @@ from typing import Any
 import pytest
 
 import daemon
-from daemon.cli import main
 from daemon.config import load_settings
 from daemon.folders import look
 from tests.laws.synthetic import Content, stand_ins
+from tests.unit.daemon.called import Call
 from tests.unit.daemon.opened import distinct, know, opened, put
 
 ROOT = Path(daemon.__file__).parents[1]
 _HEAVY = ("torch", "faiss", "cv2", "numpy", "sqlite_utils", "pydantic", "structlog", "watchdog", "apscheduler")
-
-
-class Answer:
-    """What one call of the command left behind."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> dict[str, Any]:
-        line: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return line
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Return the command, called in this process, in a home of its own."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def dedupd(*words: object) -> Answer:
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return Answer(int(end.value.code or 0), shown.out, shown.err)
-
-    return dedupd
 
 
 def spawn(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -122,9 +91,9 @@ def test_usage_errors_are_one_line_with_a_way_out(call: Call, words: list[str], 
 
 def test_errors_are_json_too(call: Call, tmp_path: Path) -> None:
     answer = call("groups", "--json", "--state", tmp_path / "none")
-    assert answer.code == 1
+    assert answer.code == 64
     assert answer.json["schema"] == 1
-    assert answer.json["exit_code"] == 1
+    assert answer.json["exit_code"] == 64
     assert "no catalog" in answer.json["error"]
     assert answer.json["hint"]
 
@@ -139,7 +108,7 @@ def test_verbs_that_read_say_so_when_nothing_is_known(call: Call, tmp_path: Path
     put(picture)
     more: dict[str, list[object]] = {"why": [picture], "search": [picture], "undo": ["--all"]}
     answer = call(verb, *more.get(verb, []), "--state", tmp_path / "none")
-    assert answer.code in (1, 64)
+    assert answer.code == 64
     assert "no catalog" in answer.err
     assert not (tmp_path / "none").exists()
 
@@ -212,7 +181,14 @@ def test_why_an_extra_is_compared_with_its_keeper_alone(call: Call, state: Path,
     assert (rival["other"], rival["this_is_keeper"]) == (str(tmp_path / "hot/best.jpg"), False)
     (decided,) = [row for row in rival["rows"] if row["decides"]]
     assert (decided["criterion"], decided["keeper"], decided["extra"]) == ("detail", "2 MP", "1 MP")
+    (group,) = answer["groups"]
+    assert [(Path(m["path"]).name, m["keeper"], m["decided"]) for m in group["members"]] == [
+        ("best.jpg", True, ""), ("pixels\x1b.jpg", False, "detail"),
+    ]  # fmt: skip
+    assert [member["values"]["detail"] for member in group["members"]] == ["2 MP", "1 MP"]
+    assert group["members"][1]["why"] == "it shows more detail (2 MP against 1 MP)"
     shown = call("why", tmp_path / "hot/pixels\x1b.jpg", "--state", state).out
+    assert "decided by" in shown
     assert "◀ decides" in shown
     assert "\x1b" not in shown
 

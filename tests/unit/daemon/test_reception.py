@@ -1,14 +1,17 @@
 """From hints and walks to arrivals that are ready, once each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from daemon.asking import Disks, NoAnswerError
 from daemon.folders import HotFolder, walk
 from daemon.reception import BrakeError, Reception, Watched
 from daemon.session import Session
 from daemon.walking import WalkProblem
+from pipeline.planning import FolderPlan
 from store.records import CatalogFile, FileStat, Folder
 from tests.unit.daemon.opened import SETTLE_SECONDS, START_NS, Clock, distinct, know, opened, put
 
@@ -240,6 +243,78 @@ def test_events_meet_the_same_brake(hall: Hall) -> None:
     assert hall.jobs() == ["new.jpg"], "the rest goes on"
     assert not hall.reception.take_doubt("/elsewhere")
     assert [hall.reception.take_doubt(str(hall.root)) for _ in range(2)] == [True, False]
+
+
+def test_a_burst_does_not_pass_by_the_brake_in_parts(hall: Hall) -> None:
+    names = [f"{n:02}.jpg" for n in range(20)]
+    hall.known(*names)
+    for number, name in enumerate(names):
+        (hall.root / name).unlink()
+        hall.reception.heed(str(hall.root / name), number * 0.5)
+        hall.reception.take_settled(number * 0.5)
+    last = 9.5 + BELIEVED
+    assert hall.reception.next_due(last - 1.0) == pytest.approx(last - 0.1)
+    hall.reception.take_settled(last)
+    assert hall.in_catalog() == names
+    assert hall.reception.take_doubt(str(hall.root))
+
+
+def test_deletions_without_an_end_are_believed_in_parts(hall: Hall) -> None:
+    hall.known(*(f"{n:02}.jpg" for n in range(40)))
+    for number in range(20):
+        (hall.root / f"{number:02}.jpg").unlink()
+        hall.reception.heed(str(hall.root / f"{number:02}.jpg"), number * 8.0)
+        hall.reception.take_settled(number * 8.0)
+    assert 20 < len(hall.in_catalog()) < 40
+
+
+class DeadDisks(Disks):
+    """Disks that do not answer, as long as they are dead."""
+
+    dead: frozenset[str] = frozenset()
+
+    def tick(self, now: float) -> None: ...
+
+    @property
+    def silent(self) -> set[str]:
+        return set(self.dead)
+
+    def ask(self, root: str | None, question: Callable[[], Any]) -> Any:
+        if root in self.dead:
+            raise NoAnswerError
+        return question()
+
+
+def test_a_dead_disk_is_neither_waited_for_nor_believed_empty(hall: Hall) -> None:
+    hall.known("a.jpg", "b.jpg")
+    disks = hall.reception._disks = DeadDisks([])
+    put(hall.root / "new.jpg")
+    put(hall.root / "newer.jpg")
+    hall.reception.heed(str(hall.root / "new.jpg"), 0.0)
+    hall.reception.take_settled(SETTLED)
+    (hall.root / "a.jpg").unlink()
+    hall.reception.heed(str(hall.root / "a.jpg"), SETTLED)
+    hall.reception.heed(str(hall.root / "newer.jpg"), SETTLED)
+    disks.dead = frozenset({str(hall.root)})
+    hall.reception.heed(str(hall.root / "b.jpg"), SETTLED)
+    hall.reception.take_settled(SETTLED + BELIEVED)
+    assert hall.jobs() == [], "what waited for a worker is put off"
+    assert hall.arrivals() == ["new.jpg"]
+    assert hall.in_catalog() == ["a.jpg", "b.jpg"], "nobody can tell whether it is gone"
+    plans = {1: FolderPlan(str(hall.root), None, "/q"), 2: FolderPlan("/other", None, "/q")}
+    assert list(hall.reception.reachable(plans)) == [2]
+    assert hall.reception.take_doubt(str(hall.root)), "it is walked when it is back"
+    disks.dead = frozenset()
+    hall.reception.take_settled(SETTLED + BELIEVED + 1)
+    assert list(hall.reception.reachable(plans)) == [1, 2]
+
+
+def test_a_dead_quarantine_stops_moves_to_it_alone(hall: Hall) -> None:
+    hall.reception._disks = disks = DeadDisks([])
+    disks.dead = frozenset({"/q"})
+    hall.reception.take_settled(0.0)
+    plans = {1: FolderPlan(str(hall.root), None, "/q"), 2: FolderPlan(str(hall.root), None, "/r")}
+    assert list(hall.reception.reachable(plans)) == [2]
 
 
 def test_arrivals_of_the_last_instance_go_on_and_the_gone_are_dropped(hall: Hall) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from daemon.caretaker import Caretaker, Inspection
 from daemon.config import ActionPolicy, Settings
@@ -273,3 +274,17 @@ def test_a_folder_that_was_never_there_waits(hot: Path, build: Build) -> None:
         Inspection(str(none), RootCheck(FolderState.OFFLINE, "gone", None, None), None, []), house.reception, 0.0
     )
     assert house.state(none) == "offline"
+
+
+def test_problems_of_watching_are_logged_when_they_begin(
+    hot: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(HotFolder(str(hot)))
+    found = [["hot: too many events"], ["hot: too many events", "hot: has not answered for 61 s."]]
+    found += [["hot: has not answered for 66 s."], [], ["hot: too many events"]]
+    with structlog.testing.capture_logs() as logs:
+        for problems in found:
+            monkeypatch.setattr(house.roots._watcher, "problems", lambda problems=problems: problems)
+            house.roots.check(0.0)
+    told = [entry["problem"] for entry in logs if entry["log_level"] == "warning"]
+    assert told == ["hot: too many events", "hot: has not answered for 61 s.", "hot: too many events"]

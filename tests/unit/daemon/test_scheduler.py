@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.scheduler import Schedule
+from daemon.scheduler import Schedule, lived_ns
 
 _PATIENCE_SECONDS = 5.0
 
@@ -45,13 +45,65 @@ def test_a_jump_of_the_wall_clock_is_noticed_once(jump_seconds: float, noticed: 
     with running(Schedule({"rarely": 3600.0}, lambda name: None)) as schedule:
         assert not schedule.heartbeat(1000.0, 10.0)
         assert not schedule.heartbeat(1005.0, 15.0)
-        assert schedule.heartbeat(1010.0 + jump_seconds, 20.0) is noticed
+        assert schedule.heartbeat(1010.0 + jump_seconds, 20.0) == (jump_seconds if noticed else 0.0)
         assert not schedule.heartbeat(1015.0 + jump_seconds, 25.0)
 
 
 def test_a_clock_that_drifts_slowly_is_no_jump() -> None:
     with running(Schedule({"rarely": 3600.0}, lambda name: None)) as schedule:
         assert not any(schedule.heartbeat(1000.0 + 6 * n, 10.0 + 5 * n) for n in range(10))
+
+
+def test_a_plan_that_a_jump_left_too_far_ahead_is_mended_without_another_jump() -> None:
+    due: queue.Queue[str] = queue.Queue()
+    with running(Schedule({"check": 0.3}, due.put)) as schedule:
+        schedule.heartbeat(1000.0, 10.0)
+        schedule._scheduler.modify_job("check", next_run_time=datetime.now(UTC) + timedelta(hours=1))
+        while not due.empty():
+            due.get()
+        assert not schedule.heartbeat(1001.0, 11.0)
+        assert due.get(timeout=_PATIENCE_SECONDS) == "check"
+
+
+def _planned(schedule: Schedule, name: str) -> datetime:
+    planned: datetime = schedule._scheduler.get_job(name).next_run_time
+    return planned
+
+
+def test_after_a_jump_back_every_plan_keeps_its_distance() -> None:
+    with running(Schedule({"hourly": 3600.0, "daily": 86400.0}, lambda name: None)) as schedule:
+        before = {name: _planned(schedule, name) for name in ("hourly", "daily")}
+        schedule.heartbeat(10_000.0, 10.0)
+        schedule.heartbeat(10_001.0 - 7200.0, 11.0)
+        assert {name: _planned(schedule, name) - before[name] for name in before} == dict.fromkeys(
+            before, timedelta(seconds=-7200)
+        )
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=1), timedelta(hours=5), timedelta(days=3)])
+def test_after_a_sleep_a_missed_job_runs_once(late: timedelta) -> None:
+    due: queue.Queue[str] = queue.Queue()
+    schedule = Schedule({"often": 30.0, "daily": 86400.0}, due.put)
+    schedule._scheduler.start(paused=True)
+    for name in ("often", "daily"):  # what a sleep leaves behind: plans that have passed
+        schedule._scheduler.modify_job(name, next_run_time=datetime.now(UTC) - late)
+    schedule._scheduler.resume()
+    schedule.heartbeat(1000.0, 10.0)
+    schedule.heartbeat(1001.0 + late.total_seconds(), 11.0)
+    try:
+        assert {due.get(timeout=_PATIENCE_SECONDS), due.get(timeout=_PATIENCE_SECONDS)} == {"often", "daily"}
+        with pytest.raises(queue.Empty):
+            due.get(timeout=0.3)
+    finally:
+        schedule.close()
+
+
+@pytest.mark.parametrize(
+    ("wall", "ran", "lived"), [(50, 50, 150), (5000, 50, 150), (-5000, 50, -4900), (50, 5, 105)],
+    ids=["both ran", "the clock jumped ahead", "the clock was set back", "it slept"],
+)  # fmt: skip
+def test_age_is_what_both_clocks_agree_on(wall: int, ran: int, lived: int) -> None:
+    assert lived_ns((100, 7), (100 + wall, 7 + ran)) == lived
 
 
 def test_after_a_jump_jobs_do_not_wait_until_the_clock_has_caught_up() -> None:

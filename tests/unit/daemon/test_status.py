@@ -1,7 +1,9 @@
 """One status, written by whoever holds the lock, readable whatever happened to the writer."""
 
+import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,34 @@ def test_what_is_written_is_read(state: StateFolder) -> None:
     with InstanceLock(state):
         found = read_status(state)
     assert json.dumps(found.as_json()) == json.dumps(STATUS.as_json())
-    assert sorted(path.name for path in state.path.iterdir()) == ["lock", "status.json"], "no temporary file is left"
+    left = sorted(path.name for path in state.path.iterdir())
+    assert left == ["holder", "lock", "status.json"], "no temporary file is left"
+
+
+@pytest.mark.parametrize("folders", [0, 200], ids=["short", "too long for the blocks"])
+def test_on_a_full_disk_it_is_written_over_what_is_there(
+    state: StateFolder, folders: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_status(state, STATUS)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    many = tuple(FolderStatus(f"/hot/{number}", "ok", 1) for number in range(folders))
+    with monkeypatch.context() as patch, InstanceLock(state):
+        patch.setattr("pathlib.Path.write_text", full)
+        write_status(state, replace(STATUS, state="paused", reasons=("disk full",), folders=many))
+        found = read_status(state)
+    assert (found.state, list(found.reasons), found.folders) == ("paused", ["disk full"], ())
+
+
+def test_any_other_failure_of_the_disk_is_told(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("pathlib.Path.write_text", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        write_status(state, STATUS)
 
 
 def test_a_name_that_is_no_text_survives(state: StateFolder) -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.grouping import outranks
-from pipeline.keeper import CriterionName, KeeperSettings, explain, primary_file, rank, reason
+from pipeline.keeper import (
+    CriterionName,
+    KeeperSettings,
+    asks_for_originals,
+    explain,
+    primary_file,
+    rank,
+    reason,
+)
 from store.records import (
     CatalogFile,
     FileStat,
@@ -99,6 +107,7 @@ def test_the_table_decides_what_the_order_decides(a: Candidate, b: Candidate, se
         (make(1, sharpness=50.0), make(2, sharpness=49.0, detail=9.0), "sharp enough"),
         (make(1, detail=2.0, sharpness=101.0), make(2, sharpness=900.0, width=4000), "detail"),
         (make(1, width=800), make(2, byte_size=9999), "pixels"),
+        (make(1, tags=3, mtime_ns=9), make(2, byte_size=9999), "metadata"),
         (make(1, byte_size=2000, mtime_ns=9), make(2), "bytes"),
         (make(1, "/hot/long-name.jpg", 1), make(2, "/b.jpg", 2), "older"),
         (make(1, "/hot/a.jpg"), make(2, "/hot/aa.jpg"), "path"),
@@ -108,6 +117,28 @@ def test_the_table_decides_what_the_order_decides(a: Candidate, b: Candidate, se
 def test_the_default_order(better: Candidate, worse: Candidate, criterion: str) -> None:
     assert before(better, worse)
     assert [row.criterion for row in explain(better, worse, DEFAULT) if row.decides] == [criterion]
+
+
+def test_an_original_outranks_what_merit_would_prefer_if_it_is_sharp_enough() -> None:
+    original, copy = make(1), make(2, detail=9.0, byte_size=9999)
+    assert before(copy, original)
+    assert outranks(rank(*original, DEFAULT, rounds_won=1), rank(*copy, DEFAULT))
+    soft = make(3, sharpness=10.0)
+    assert outranks(rank(*copy, DEFAULT), rank(*soft, DEFAULT, rounds_won=1))
+    rows = explain(original, copy, DEFAULT, (1, 0))
+    assert [(row.criterion, row.keeper, row.extra) for row in rows if row.decides] == [("original", "round 1", "–")]
+    assert reason(original, copy, DEFAULT, (1, 0), "the other is enlarged") == (
+        "it is the original: the other is enlarged"
+    )
+    assert reason(original, copy, DEFAULT, (1, 0)) == "it is the original"
+
+
+def test_originals_count_only_where_they_are_asked_for() -> None:
+    assert asks_for_originals(DEFAULT)
+    assert not asks_for_originals(KeeperSettings(criteria=("older",)))
+    assert not asks_for_originals(KeeperSettings(on_late_better="first"))
+    oldest = KeeperSettings(criteria=("older",))
+    assert rank(*make(1), oldest, rounds_won=1) == rank(*make(1), oldest)
 
 
 def test_ties_end_at_the_content() -> None:

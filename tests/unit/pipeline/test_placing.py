@@ -4,9 +4,8 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,12 @@ from hypothesis import strategies as st
 from pipeline import placing, syscalls
 from pipeline.actions import (
     apply,
-    recover,
     undo,
-    undo_many,
 )
 from pipeline.places import names
 from store.errors import ActionError
 from store.ledger import EntryState, Verb
+from tests.faults.racing import meanwhile
 from tests.unit.pipeline.room import CHANGES, MANIFEST, Meddled, Room, is_as_before, swap
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a file has writers")
@@ -104,72 +102,6 @@ def test_a_name_taken_at_the_last_moment_is_never_overwritten(room: Room, monkey
     entry = room.move(room.file("a.jpg"))
     assert (Path(entry.target).name, is_as_before(Path(entry.target))) == ("a (3).jpg", True)
     assert (folder / "a.jpg").read_bytes() == (folder / "a (2).jpg").read_bytes() == b"a stranger"
-
-
-@contextmanager
-def in_a_thread(work: Callable[[], object]) -> Iterator[None]:
-    over = threading.Event()
-
-    def loop() -> None:
-        while not over.is_set():
-            with suppress(OSError):  # what is tested makes and removes the same names: also "not empty"
-                work()
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def test_a_racer_for_names_loses_nothing(near: Room) -> None:
-    folder = near.quarantine / "duplicates"
-    folder.mkdir(parents=True)
-    taken: list[Path] = []
-
-    def take() -> None:
-        if len(taken) == 40:
-            return
-        path = folder / ("a.jpg" if not taken else f"a ({len(taken) + 1}).jpg")
-        with path.open("xb") as file:
-            file.write(b"a stranger")
-        taken.append(path)
-
-    with in_a_thread(take):
-        entries = [near.move(near.file("a.jpg", f"mine {number}".encode())) for number in range(15)]
-    assert [Path(entry.target).read_bytes() for entry in entries] == [f"mine {n}".encode() for n in range(15)]
-    assert {path.read_bytes() for path in taken} <= {b"a stranger"}
-
-
-@pytest.mark.parametrize("side", ["home", "quarantine"])
-def test_a_parent_swapped_for_a_symlink_leads_nowhere(near: Room, side: str, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "a.jpg").write_bytes(b"not yours")
-    parent = {"home": near.home / "sub", "quarantine": near.quarantine / "duplicates/sub"}[side]
-    parent.mkdir(parents=True)
-    spare = parent.with_name("spare")
-
-    def flip() -> None:
-        parent.rename(spare)
-        parent.symlink_to(outside)
-        parent.unlink()
-        spare.rename(parent)
-
-    action = near.action(near.file("sub/a.jpg"))
-    with in_a_thread(flip):
-        for _ in range(60):
-            with suppress(ActionError):
-                undo(apply(action, near.ledger, 1_000), near.ledger, 2_000)
-    recover(near.ledger, 3_000)
-    for outcome in undo_many(near.ledger.entries(state=EntryState.DONE), near.ledger, 4_000):
-        assert outcome.error == ""
-    assert [path.name for path in outside.iterdir()] == ["a.jpg"]
-    assert (outside / "a.jpg").read_bytes() == b"not yours"
-    copies = [path for path in [*near.home.rglob("*"), *near.quarantine.rglob("*")] if path.suffix == ".jpg"]
-    assert [is_as_before(path) for path in copies] == [True]
 
 
 @pytest.mark.parametrize("side", ["home", "quarantine"])
@@ -266,7 +198,7 @@ def test_bytes_appended_during_the_copy_are_noticed(
 @linux_only
 def test_a_writer_who_comes_during_the_look_hurts_nobody(near: Room) -> None:
     path, answers = near.file("a.jpg"), set()
-    with path.open("rb") as file, in_a_thread(lambda: path.open("ab").close()):
+    with path.open("rb") as file, meanwhile(lambda: path.open("ab").close()):
         for _ in range(3000):
             answers.add(syscalls.is_being_written(file.fileno()))
     assert answers <= {False, True}

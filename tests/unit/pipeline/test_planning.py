@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +29,8 @@ class House:
 
     def __init__(self, base: Path, verb: Verb | None) -> None:
         self.hot, self.archive, self.quarantine = base / "hot", base / "archive", base / "quarantine"
-        self.hot.mkdir(parents=True)
-        self.archive.mkdir()
+        self.hot.mkdir(parents=True, exist_ok=True)
+        self.archive.mkdir(exist_ok=True)
         self.world = World(base / "state")
         catalog = self.world.catalog
         self.ids = {
@@ -43,10 +43,10 @@ class House:
 
     @property
     def planner(self) -> Planner:
-        return Planner(self.world.catalog, self.ledger, self.plans, TINY, self.forget)
+        return Planner(self.world.catalog, self.ledger, self.plans, TINY, self.note_place)
 
-    def forget(self, file: CatalogFile) -> None:
-        self.world.flow.forget_files([file], NOW_NS)
+    def note_place(self, file: CatalogFile, note: Callable[[], object], *, at: str | None = None) -> list[CatalogFile]:
+        return self.world.flow.note_place(file, note, NOW_NS, at=at)
 
     def put(self, path: Path, content: Content) -> None:
         """Write a file and admit it; its bytes are its number, so the same number is the same image."""
@@ -157,7 +157,7 @@ def test_what_a_person_took_back_is_left_alone(house: House) -> None:
     entry = house.ledger.entries(state=EntryState.DONE)[0]
     file = house.world.catalog.file_of_entry(entry.id)
     assert file is not None
-    note_home(house.world.catalog, file, undo(entry, house.ledger, NOW_NS), NOW_NS)
+    note_home(house.world.catalog, house.note_place, file, undo(entry, house.ledger, NOW_NS), NOW_NS)
     assert house.act() == []
     assert (house.hot / "a.jpg").exists()
 

@@ -6,9 +6,13 @@ import pytest
 
 from pipeline.decode import Pixels
 from pipeline.detail import measure_detail
+from pipeline.exposure import exposure_features
+from pipeline.gate import load_gate
+from pipeline.octaves import FEATURES, focus_features, octave_energies
 from pipeline.quality import judge_quality, measure_quality, working_grey
 from pipeline.settings import QualitySettings
 from store.records import VerdictKind
+from tests.scenes.plain import draw_plain
 from tests.unit.pipeline.test_hashing import scene
 
 SETTINGS = QualitySettings()
@@ -204,3 +208,53 @@ def test_detail_ranks_the_original_first(seed: int) -> None:
 def test_detail_of_a_whole_picture_is_its_megapixels() -> None:
     assert measure_detail(scene(0, 512, 384)) <= 0.21
     assert measure_detail(town()) == pytest.approx(0.307, rel=0.03)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["overcast", "evening", "bare wall", "fog", "snow", "night", "bokeh", "product"])
+def test_pictures_with_little_structure_pass(name: str, seed: int) -> None:
+    assert verdict(draw_plain(name, seed)) is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 140])
+def test_a_smear_is_found_along_every_direction(degrees: float) -> None:
+    assert verdict(smear(town(8), 25, degrees)) is VerdictKind.BLUR
+
+
+def test_features_do_not_depend_on_more_than_the_working_size() -> None:
+    grey = working_grey(town())
+    features = focus_features(octave_energies(grey))
+    assert features.shape == (FEATURES,)
+    assert features.dtype == np.float32
+    again = focus_features(octave_energies(working_grey(resized(town(), 2, cv2.INTER_CUBIC))))
+    assert np.abs(features - again).max() < 0.5
+
+
+def test_octaves_of_a_picture_without_structure_are_empty() -> None:
+    assert octave_energies(np.full((200, 300), 77, np.uint8)).max() == 0
+
+
+def test_a_smoother_picture_has_less_energy_in_the_finest_octave_first() -> None:
+    sharp, soft = (octave_energies(working_grey(rgb))[:, :2].sum((1, 2)) for rgb in (town(), blurred(town(), 3)))
+    fall = soft / sharp
+    assert fall[0] < fall[1] < fall[2] < fall[3]
+
+
+def test_exposure_is_looked_at_only_where_much_is_white() -> None:
+    assert exposure_features(town()) is None
+    assert exposure_features(BAD["over-exposed"][0]) is not None
+
+
+def test_the_gate_does_not_extrapolate() -> None:
+    gate = load_gate("blur")
+    far = np.full(FEATURES, 1e6, np.float32)
+    assert gate.score(far) == gate.score(10 * far)
+
+
+def test_a_dark_thing_on_white_paper_is_not_blown_out() -> None:
+    image = np.full((172, 292, 3), 255, np.uint8)
+    cv2.ellipse(image, (110, 70), (70, 35), 10, 0, 360, (60, 35, 15), -1, cv2.LINE_AA)
+    for x in range(50, 240, 20):  # thin parts bleach in a scan
+        cv2.line(image, (110, 70), (x, 150), (255, 225, 140), 2, cv2.LINE_AA)
+    assert exposure_features(image) is None
+    assert verdict(jpeg(image, 80)) is VerdictKind.KEEP

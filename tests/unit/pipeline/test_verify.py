@@ -1,6 +1,7 @@
 """The second look: copies are proven, edits are seen where they are, look-alikes are refused."""
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -169,6 +170,73 @@ def test_that_noise_alone_leaves_a_copy_and_a_moved_thing_does_not() -> None:
     assert look(exposure(100, 1), exposure(100, 2)).kind is MatchKind.COPY
     assert look(exposure(100, 1), exposure(106, 2)).kind is MatchKind.EDITED
     assert look(exposure(100, 1), exposure(180, 2)).kind is MatchKind.EDITED
+
+
+@pytest.mark.parametrize("shift", [0.6, 1.0, 2.0])
+def test_that_a_small_thing_that_moved_by_a_pixel_is_seen(shift: float) -> None:
+    def exposure(x: float) -> Pixels:
+        canvas = scene(6)
+        thing = cv2.resize(scene(60), (24, 18), interpolation=cv2.INTER_AREA)
+        move = np.array([[1.0, 0.0, x], [0.0, 1.0, 150.0]])
+        kept = cv2.warpAffine(np.full(thing.shape, 255, np.uint8), move, (384, 288))[..., :1] / 255.0
+        moved = cv2.warpAffine(thing, move, (384, 288), flags=cv2.INTER_LINEAR)
+        return stored(np.asarray(canvas * (1 - kept) + moved * kept, np.uint8), 92)
+
+    assert look(exposure(200), exposure(200)).kind is MatchKind.COPY
+    assert look(exposure(200), exposure(200 + shift)).kind is MatchKind.EDITED
+
+
+@pytest.mark.parametrize("shift", [0.4, 0.7])
+def test_that_a_camera_that_trembles_takes_no_copies(shift: float) -> None:
+    move = np.array([[1.0, 0.0, shift], [0.0, 1.0, -shift / 2]])
+    first = scene(14)
+    second = cv2.warpAffine(first, move, (384, 288), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    assert look(stored(first, 92), stored(np.asarray(second, np.uint8), 92)).kind is MatchKind.EDITED
+
+
+@pytest.mark.parametrize("power", [0.45, 2.3])
+def test_that_a_strong_gamma_leaves_a_copy(power: float) -> None:
+    assert look(scene(15), stored(gamma(power)(scene(15)))).kind is MatchKind.COPY
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1.5, 0), (1.0, 50), (0.6, 0), (1.6, -75)])
+def test_that_burnt_out_and_drowned_copies_are_copies_either_way(gain: float, offset: float) -> None:
+    original = scene(16)
+    lit = stored(np.clip(original * gain + offset, 0, 255).astype(np.uint8))
+    assert look(original, lit).kind is MatchKind.COPY
+    assert look(lit, original).kind is MatchKind.COPY
+
+
+def test_that_a_sticker_on_a_brightened_copy_is_still_seen() -> None:
+    original = scene(16)
+    lit = stored(np.clip(with_sticker(original) * 1.3, 0, 255).astype(np.uint8))
+    assert look(original, lit).kind is MatchKind.EDITED
+
+
+def in_perspective(pixels: Pixels, ground: int | None) -> Pixels:
+    """Photograph a print at an angle, on grey paper in uneven light or, without ground, so that it fills the frame."""
+    high, wide = pixels.shape[:2]
+    flat = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
+    bent = np.array([[20, 12], [wide - 8, 24], [wide - 24, high - 9], [10, high - 20]], np.float32)
+    across = cv2.getPerspectiveTransform(flat, bent) if ground is not None else cv2.getPerspectiveTransform(bent, flat)
+    border = (ground or 0,) * 3
+    drawn = cv2.warpPerspective(pixels, across, (wide, high), flags=cv2.INTER_LINEAR, borderValue=border)
+    light = np.linspace(0.92, 1.08, wide)[None, :, None]
+    return stored(np.clip(drawn * light, 0, 255).astype(np.uint8))
+
+
+def test_that_a_photographed_print_is_a_copy_and_another_view_of_a_wall_is_not() -> None:
+    assert look(scene(17), in_perspective(scene(17), 225)).kind is MatchKind.COPY
+    assert look(scene(17), in_perspective(scene(17), None)).kind is MatchKind.EDITED
+
+
+def test_that_a_look_is_the_same_in_another_process_and_needs_corners_only_when_turned() -> None:
+    a, b, c = (prepare(stored(p)) for p in (scene(18), gamma(1.3)(scene(18)), turned(8)(scene(18))))
+    assert verify(a, b, SETTINGS).kind is MatchKind.COPY
+    assert "points" not in vars(a)
+    first, second = pickle.loads(pickle.dumps((a, c)))
+    assert verify(first, second, SETTINGS) == verify(a, c, SETTINGS)
+    assert "points" in vars(a)
 
 
 def test_that_screens_sharing_a_frame_are_no_copies() -> None:

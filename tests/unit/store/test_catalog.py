@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,20 @@ from hypothesis import strategies as st
 
 from store.catalog import Catalog
 from store.database import sqlite3
-from store.errors import CatalogError
+from store.errors import NoCatalogError
 from store.records import (
     CatalogFile,
     FileStat,
     Hashes,
     Level,
+    Lineage,
     MatchKind,
     Observation,
     Picture,
     Quality,
+    Relation,
     StoredLook,
+    Traces,
     VerdictKind,
 )
 
@@ -131,7 +135,7 @@ def test_what_was_put_in_is_there_after_a_restart_for_readers_too(catalog: Catal
 
 
 def test_there_is_no_reading_without_a_catalog(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="no catalog"):
+    with pytest.raises(NoCatalogError, match="no catalog"):
         Catalog(tmp_path / "none.sqlite3", read_only=True)
 
 
@@ -187,13 +191,6 @@ def test_a_file_that_a_person_took_back_is_marked_until_its_content_changes(cata
     assert (back.returned, back.entry_id, back.lies_at) == (True, None, None)
     assert put(catalog, "/hot/a (2).jpg", 1).returned
     assert not put(catalog, "/hot/a (2).jpg", 2).returned
-
-
-def test_the_image_that_lay_there_before_is_told(catalog: Catalog) -> None:
-    first = put(catalog, "/hot/a", 1).image_id
-    second = catalog.add_image(sha(2), 10, None, "")
-    assert catalog.put_file(1, stat("/hot/a"), first) is None
-    assert catalog.put_file(1, stat("/hot/a"), second) == first
 
 
 def test_many_ids_go_through_in_chunks(catalog: Catalog) -> None:
@@ -314,10 +311,32 @@ def test_standings_and_looks_come_back(catalog: Catalog) -> None:
     assert relations.standings(Level.DUPLICATES).tolist() == [[a, a]]
     relations.clear_standings()
     assert relations.standings(Level.SIMILAR).shape == (0, 2)
-    for look in (StoredLook(MatchKind.EDITED, "a sticker"), StoredLook(None, "unlike")):
+    lineage = Lineage(Relation.MARKED, 2, 0.75, 1.0)
+    for look in (StoredLook(MatchKind.EDITED, "a sticker", lineage), StoredLook(None, "unlike")):
         relations.put_look(a, b, "v1", look)
         assert relations.look(a, b, "v1") == look
         assert relations.look(a, b, "v2") is None, "another verifier looks for itself"
+
+
+def test_drafts_are_kept_apart_from_standings(catalog: Catalog) -> None:
+    a, b = (put(catalog, f"/hot/{n}", n).image_id for n in (1, 2))
+    catalog.drafts.put_standing(Level.DUPLICATES, a, b)
+    assert catalog.relations.standings(Level.DUPLICATES).shape == (0, 2)
+    assert catalog.drafts.keeper_of(Level.DUPLICATES, a) == b
+    assert catalog.count_groups() == 0
+    catalog.relations.clear_standings()
+    assert catalog.drafts.extras_of(Level.DUPLICATES, b) == [a]
+    catalog.drafts.clear_standings()
+    assert catalog.drafts.standings(Level.DUPLICATES).shape == (0, 2)
+
+
+def test_traces_come_back_and_may_be_missing(catalog: Catalog) -> None:
+    image_id = put(catalog, "/hot/a", 1).image_id
+    catalog.put_observation(image_id, observation(1))
+    assert catalog.image(image_id).observation == observation(1)
+    traced = replace(observation(1), traces=Traces(bytes(range(20)), 0.2, 1.5, 0.01, 2.5, 8.25, 31.0, 0.125))
+    catalog.put_observation(image_id, traced)
+    assert catalog.image(image_id).observation == traced
 
 
 def test_memory_of_settings(catalog: Catalog) -> None:

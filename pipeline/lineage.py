@@ -1,0 +1,173 @@
+"""Which of two aligned pictures was made from the other, as far as what lies where can tell.
+
+A crop shows less of the scene; a border, a page around the picture or something written over it shows more, but not of
+the scene. What was put over a picture ends in an edge that the picture without it does not have: so along the rim of
+what differs, the one with the stronger gradients is the one that was worked on.
+"""
+
+import cv2
+import numpy as np
+
+from pipeline.alignment import Float, Grey, Matrix, project
+from pipeline.comparison import Box, warp
+from pipeline.framing import Framing, Placement, frame_corners, is_filled, linear_part
+from store.records import Lineage, Relation
+
+_MIN_CUT = 0.02  # share that must be gone
+_MIN_DIFFERENCE = 12.0  # grey levels
+_MARGIN = 8  # pixels of a preview around what differs
+_MIN_RIM = 20  # pixels
+_MIN_RATIO = 1.12  # of the gradients along the rim to those around it
+_MIN_SLOPE = 0.5  # grey levels per pixel: the gradient of nothing
+_RING = (7, 15)  # pixels: what lies around the rim
+_MIN_MARGIN = 0.7  # pixels of a preview: a border's least width
+_FLAT_LEVELS = 10  # grey levels
+_FLAT_SHARE = 0.93
+_EDGE_SHARE = 0.3  # of a picture's own rim that is not of its border's colour
+_MIN_INSIDE = 64  # pixels
+
+_Found = tuple[Relation, str]  # the second: which one is whole, "source", "target" or ""
+_ACROSS = np.array([-2.5, 2.5])  # pixels: just within a part and just outside
+_CONTINUES = (0.1, 0.35)  # correlation across the rim of a part, without and with a seam there
+_FAINT = 25.0  # squared grey levels: the variance of a line without structure
+
+
+def find_lineage(place: Placement, framing: Framing, odd_box: Box | None, max_fill_levels: float) -> Lineage:
+    """Tell from an alignment how one of `a` and `b` could have been made from the other: 1 is `a`, 2 is `b`.
+
+    `odd_box` is where the two differ in one place, in pixels of the target.
+    """
+    relation, whole = _by_frames(place, framing, max_fill_levels)
+    marked = "" if odd_box is None or relation is Relation.INSET else _find_marked(place, odd_box)
+    if marked and relation is Relation.SAME:
+        relation, whole = Relation.MARKED, "target" if marked == "source" else "source"
+    elif marked == whole:  # one was cut, and the other written over: neither is the original
+        whole = ""
+    covered = framing.source_covered, framing.target_covered
+    first, second = covered[::-1] if place.swapped else covered
+    number = {"": 0, "source": 2, "target": 1} if place.swapped else {"": 0, "source": 1, "target": 2}
+    return Lineage(relation, number[whole], first, second)
+
+
+def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _Found:
+    """Tell by the frames alone."""
+    source_lacks, target_lacks = 1 - framing.target_covered, 1 - framing.source_covered
+    if max(source_lacks, target_lacks) < _MIN_CUT:
+        return Relation.SAME, ""
+    if source_lacks < _MIN_CUT:
+        onto = np.asarray(np.linalg.inv(place.onto))
+        filled = is_filled(place.source, place.target, onto, max_fill_levels)
+        relation, whole = _within(place, onto, place.source, filled=filled, seam=False)
+        return relation, "source" if whole == "larger" else "target"
+    if target_lacks < _MIN_CUT:
+        relation, whole = _within(place, place.onto, place.target, filled=framing.filled, seam=framing.inset)
+        return relation, "target" if whole == "larger" else "source"
+    if framing.whole and framing.filled:  # a turned picture in its old frame, with empty corners
+        fresh = is_filled(place.target, place.source, place.onto, max_fill_levels)
+        return Relation.FRAMED, "source" if fresh else "target"
+    return Relation.UNKNOWN, ""
+
+
+def _within(place: Placement, onto: Matrix, larger: Grey, *, filled: bool, seam: bool) -> _Found:
+    """Tell what a part is of the larger picture it lies in; `onto` maps the part's pixels."""
+    part = place.source if larger is place.target else place.target
+    if (place.tilted and filled) or _is_framed(larger, part, onto):
+        return Relation.FRAMED, "part"
+    if place.tilted or _continues(larger, part, onto, seam):  # nothing lies askew on a page
+        return Relation.PART, "larger"
+    return Relation.INSET, "part"
+
+
+def _continues(larger: Grey, part: Grey, onto: Matrix, seam: bool) -> bool:
+    """Tell whether the scene goes on beyond the rim of a part, rather than another picture or a page."""
+    corners = project(onto, frame_corners(part.shape))
+    middle = corners.mean(axis=0)
+    along = np.linspace(0.03, 0.97, 100)[:, None]
+    height, width = larger.shape
+    shared = levels = 0.0
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        edge = start + along * (end - start)
+        normal = np.array([end[1] - start[1], start[0] - end[0]]) / (np.linalg.norm(end - start) + 1e-6)
+        normal *= np.sign(normal @ (edge.mean(axis=0) - middle))
+        places = edge[:, None] + normal * _ACROSS[None, :, None]
+        outer = places[:, 1]
+        seen = (outer >= 0).all(axis=1) & (outer[:, 0] <= width - 1) & (outer[:, 1] <= height - 1)
+        if seen.sum() < _MIN_RIM:
+            continue
+        x, y = places[seen, :, 0].astype(np.float32), places[seen, :, 1].astype(np.float32)
+        lines = cv2.remap(larger, x, y, cv2.INTER_LINEAR).astype(np.float64)
+        within, beyond = (lines - lines.mean()).T
+        shared += float((within * beyond).sum())
+        levels += float((within**2).sum() + (beyond**2).sum()) / 2
+        shared += _FAINT * len(x) / 10  # two blank lines go on
+    return shared >= _CONTINUES[seam] * levels
+
+
+def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
+    """Tell whether flat fill lies around a part and ends where that ends; `onto` maps the part's pixels.
+
+    A thing on white paper that was cut out has white around it too, but also within.
+    """
+    x, y = project(onto, frame_corners(part.shape)).T
+    height, width = larger.shape
+    turned = np.ascontiguousarray(larger.T)
+    sides = (
+        (x.min() + 0.5, turned), (width - 0.5 - x.max(), turned[::-1]),
+        (y.min() + 0.5, larger), (height - 0.5 - y.max(), larger[::-1]),
+    )  # fmt: skip
+    margins = [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
+    within = []
+    for margin, lines in margins:
+        # The last pixel before the picture is half its own.
+        last = max(0, int(margin - 2))
+        fill = lines[[0, last // 2, last]].astype(np.int16)
+        level = int(np.median(fill))
+        if (np.abs(fill - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
+            return False
+        own = lines[min(int(margin + 3), len(lines) - 1)].astype(np.int16)
+        within.append(float((np.abs(own - level) > _FLAT_LEVELS).mean()))
+    return bool(within) and max(within) > _EDGE_SHARE
+
+
+def _find_marked(place: Placement, odd_box: Box) -> str:
+    """Tell which of the two was written over where they differ: "source", "target" or, undecided, ""."""
+    scale = float(np.sqrt(abs(np.linalg.det(linear_part(place.onto, place.source.shape)))))
+    drawn, inside = warp(place.source, place.target.shape, place.onto, min(scale, 1.0), place.tilted)
+    kept = inside > 0
+    if kept.sum() < _MIN_INSIDE:
+        return ""
+    ours, theirs = drawn.astype(np.float32), place.target.astype(np.float32)
+    ours = (ours - ours[kept].mean()) * ((theirs[kept].std() + 1) / (ours[kept].std() + 1)) + theirs[kept].mean()
+    spot = _odd_spot(ours, theirs, inside, odd_box)
+    kernel = np.ones((3, 3), np.uint8)
+    rim = (cv2.dilate(spot, kernel) != cv2.erode(spot, kernel)) & kept
+    near, far = (cv2.dilate(spot, np.ones((size, size), np.uint8)) for size in _RING)
+    ring = (far != near) & kept
+    if min(rim.sum(), ring.sum()) < _MIN_RIM:
+        return ""
+    first, second = (
+        (slope[rim].mean() + _MIN_SLOPE) / (slope[ring].mean() + _MIN_SLOPE) for slope in map(_slope, (ours, theirs))
+    )
+    if max(first, second) < _MIN_RATIO * min(first, second):
+        return ""
+    return "source" if first > second else "target"
+
+
+def _odd_spot(ours: Float, theirs: Float, inside: Grey, box: Box) -> Grey:
+    """Return a mask of what differs inside a box, without holes: texture goes on below what was put over it."""
+    off = np.abs(cv2.GaussianBlur(ours - theirs, (0, 0), 0.7)) * inside
+    level = max(_MIN_DIFFERENCE, 3 * float(np.median(off[inside > 0])))
+    height, width = off.shape
+    left, top = (max(0, int(value) - _MARGIN) for value in box[:2])
+    right, bottom = min(width, int(box[2]) + _MARGIN), min(height, int(box[3]) + _MARGIN)
+    mask = np.zeros(off.shape, np.uint8)
+    mask[top:bottom, left:right] = off[top:bottom, left:right] > level
+    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)), np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED), np.uint8)
+
+
+def _slope(picture: Float) -> Float:
+    across = cv2.Sobel(picture, cv2.CV_32F, 1, 0, scale=0.125)
+    down = cv2.Sobel(picture, cv2.CV_32F, 0, 1, scale=0.125)
+    return np.asarray(cv2.magnitude(across, down), np.float32)

@@ -1,0 +1,256 @@
+"""Of two files that show the same picture, which one is the original?
+
+A copy is made from its original by taking something away or putting something on: it is cut, reduced, blurred,
+compressed once more, enlarged, sharpened, framed, written over. Each leaves its own mark in the pair: in what lies
+where (`pipeline.lineage`), and in the ratio of what both have at each frequency (`pipeline.traces`). The first mark
+that is clear decides; without one, nobody is preferred.
+
+Pure functions of stored facts, and antisymmetric: `find_original(a, b, …)` is the reverse of `find_original(b, a, …)`.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.detail import CENTRES, WHITENING, Floats
+from pipeline.traces import octaves
+from store.records import Lineage, Observation, Relation, Traces
+
+_SAME_SIZE = 1.0005  # linear
+_MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
+_HARDLY_LARGER = 1.15  # linear: nobody enlarges by so little
+_ENLARGED = -0.85  # octaves of energy that the larger one lacks about the smaller one's finest detail
+_LACK_PER_OCTAVE = 0.55  # more is asked for from one that would be enlarged further
+_EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced copy's original has more, however soft
+_COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
+_COARSER_ELSE = 1.6
+_ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
+_GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
+# Bands: the finest octave, around a sixth and a fourteenth of the Nyquist frequency.
+_FINEST, _MIDDLE, _COARSE = slice(0, 4), slice(8, 12), slice(13, 17)
+_TOP, _UPPER = slice(0, 2), slice(5, 8)  # bands: the very finest, and more than an octave below
+_MIN_DETAIL = 0.3  # octaves of energy in the finest octave
+_FINE_LOSS = 0.15  # octaves, for the one that is compressed less
+_STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
+_LOUD = 1.5  # octaves: neither noise nor compression adds more
+_NOISY = 1.2  # grey levels
+_NOISIER = 1.7  # times
+_LOST_NOISE = (0.6, 0.2)  # of a quantisation step: what compression may take away, and with much detail
+_WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detail has less
+_STRONGEST = 5.0  # octaves: no sharpening gains more at any frequency
+_LEAST_LIFT = 0.4  # octaves in the middle: sharpening lifts more
+_EQUAL_STEPS = 1.04
+_UNLIKE_STEPS = 1.25  # where a step was read from pixels
+_INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
+_FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on what was lost before
+_ENLARGES = "the other is enlarged: it has more pixels and no more detail"
+_CAMERA_FIELDS = 8  # make, model, time, exposure, …: a program by itself writes one or two
+_TAGGED_FORMATS = frozenset({"TIFF"})  # made of tags, whatever they say
+_LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM"})
+_CAMERA_FORMATS = frozenset({"JPEG", "HEIF"})  # others hold what was converted
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which of two is the original, 1 or 2, and why in words; 0 where nothing tells."""
+
+    original: int = 0
+    reason: str = ""
+
+    def turned(self) -> "Preference":
+        """Return the same with the two exchanged."""
+        return Preference((0, 2, 1)[self.original], self.reason)
+
+
+def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
+    """Tell which of two is the original; `lineage` has `ours` first."""
+    if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
+        return _by_format(ours, theirs, "the other holds its pixels, converted")
+    if lineage.relation is Relation.MARKED:
+        # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
+        found = find_original(ours, theirs, replace(lineage, relation=Relation.SAME, whole=0))
+        if found.reason == _ENLARGES:
+            return found
+    if lineage.whole:
+        return _by_frames(ours, theirs, lineage)
+    if lineage.relation is not Relation.SAME:
+        return Preference()
+    camera = [_has_camera_data(seen) for seen in (ours, theirs)]
+    if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
+        return Preference(1 if camera[0] else 2, "the other lost what its camera wrote into it")
+    ratio = _density(ours, theirs, lineage)
+    if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
+        return Preference()
+    if ratio < 1:
+        return find_original(theirs, ours, _exchanged(lineage)).turned()
+    if _is_bordered(theirs.traces, ours.traces, ratio):
+        return Preference(1, "the other has a border around it")
+    if ratio > _SAME_SIZE:
+        if _is_enlarged(theirs.traces, ours.traces, ratio):
+            return Preference(1, _ENLARGES)
+        return Preference(2, "the other is reduced")
+    return _by_pixels(ours, theirs, ours.traces, theirs.traces)
+
+
+def _is_bordered(large: Traces, small: Traces, ratio: float) -> bool:
+    """Tell whether one is larger by as much as its margin, too thin for the second look."""
+    wider = 1 - 1 / ratio**2
+    return small.margin == 0 and _MIN_MARGIN < wider < _THIN_BORDER and 0.5 < large.margin / wider < 2
+
+
+def _has_camera_data(seen: Observation) -> bool:
+    """Tell whether a file carries what cameras write: programs that save a picture again drop it, and none add it."""
+    return seen.picture.format not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
+
+
+def _exchanged(lineage: Lineage) -> Lineage:
+    whole = (0, 2, 1)[lineage.whole]
+    return Lineage(lineage.relation, whole, lineage.second_covered, lineage.first_covered)
+
+
+def _density(ours: Observation, theirs: Observation, lineage: Lineage) -> float:
+    """Return how many pixels of the second lie along one pixel of the first."""
+    first = ours.picture.width * ours.picture.height * max(lineage.first_covered, 1e-3)
+    second = theirs.picture.width * theirs.picture.height * max(lineage.second_covered, 1e-3)
+    return float(np.sqrt(second / first))
+
+
+def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
+    """Prefer the one that is whole, unless the other shows what both show far more finely."""
+    if lineage.whole == 2:
+        return _by_frames(theirs, ours, _exchanged(lineage)).turned()
+    finer = _density(ours, theirs, lineage)
+    if finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
+        known = ours.traces and theirs.traces and ours.traces.spectrum and theirs.traces.spectrum
+        if not (known and ours.traces and theirs.traces) or not _is_enlarged(theirs.traces, ours.traces, finer):
+            return Preference()
+    return Preference(1, {
+        Relation.PART: "the other is a part of it",
+        Relation.FRAMED: "the other has a border around it",
+        Relation.INSET: "the other shows it on a page",
+        Relation.MARKED: "something was put over the other",
+    }.get(lineage.relation, "the other was made from it"))  # fmt: skip
+
+
+def _is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
+    if ratio < _HARDLY_LARGER:
+        return False
+    return lacks_about(large, small, ratio) < _ENLARGED - _LACK_PER_OCTAVE * float(np.log2(ratio))
+
+
+def lacks_about(large: Traces, small: Traces, ratio: float) -> float:
+    """Measure, in octaves of energy, what the larger of two lacks about the finest detail of the smaller.
+
+    Reducing weakens the finest detail of the smaller one, if anything. Enlarging weakens the same detail in the larger
+    one, by interpolation, and leaves hardly anything beyond it; but that is also missing in a soft picture, and hidden
+    by noise, so it counts for less. The last term is what the smaller one leads to expect.
+    """
+    ours, theirs = octaves(large.spectrum), octaves(small.spectrum)
+    place = CENTRES * ratio  # of our bands, on the other's scale: from 1 on, the other has nothing
+    beyond = place > 1.05
+    beyond[0] = True
+    near = (place < 0.97) & (place > 0.6)
+    below = (place < 0.6) & (place > 0.2)
+    if not below.any():
+        return 0.0
+    above = float(ours[beyond].mean() - ours[below].mean())
+    if above > _EMPTY:
+        return 0.0
+    change = ours - np.interp(-np.log2(CENTRES), -np.log2(CENTRES / ratio), theirs)
+    weakened = float(change[near].mean() - change[below].mean()) if near.any() else 0.0
+    usual = float(theirs[CENTRES > 0.6].mean() - theirs[(CENTRES < 0.6) & (CENTRES > 0.2)].mean())
+    return weakened + 0.4 * above - 0.35 * usual
+
+
+def _by_pixels(ours: Observation, theirs: Observation, first: Traces, second: Traces) -> Preference:
+    """Compare two of one size and frame."""
+    if min(first.colour, second.colour) < _GREY and max(first.colour, second.colour) > _COLOURFUL:
+        return Preference(1 if first.colour > second.colour else 2, "the other lost its colours")
+    energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
+    gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
+    surplus = (energies[0] - energies[1]) / WHITENING
+    found = _by_noise(gain, surplus, first, second)
+    found = found if found.original else _by_detail(gain, surplus, first, second)
+    return found if found.original else _by_compression(ours, theirs, first, second)
+
+
+def _is_white(surplus: Floats) -> bool:
+    """Tell noise, of a camera or of compression, from detail: it is as strong at all frequencies."""
+    return bool(np.log2(max(surplus[_TOP].mean(), 0.01) / max(surplus[_UPPER].mean(), 0.01)) > _WHITE)
+
+
+def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> Preference:
+    """Find noise that was added: even calm places have it, and compression has not just taken it from the other."""
+    if first.noise < second.noise:
+        return _by_noise(-gain, -surplus, second, first).turned()
+    if first.noise < max(_NOISY, _NOISIER * second.noise) or not _is_white(surplus):
+        return Preference()
+    coarser = second.stored_step > _EQUAL_STEPS * first.stored_step > 0 and not _inherited(first)
+    if coarser and first.noise < second.stored_step:
+        return Preference()  # the finer compression keeps what the camera saw, its noise too
+    finest = float(gain[_FINEST].mean())
+    if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second):
+        return Preference()
+    return Preference(2, "noise was added to the other")
+
+
+def _by_detail(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> Preference:
+    """Tell what raised or lowered the finest octave: sharpening or blur."""
+    finest = float(gain[_FINEST].mean())
+    if finest < 0:
+        return _by_detail(-gain, -surplus, second, first).turned()
+    if finest < (_FINE_LOSS if _step(first) > _step(second) else _MIN_DETAIL):
+        return Preference()
+    rough = _step(first) > _EQUAL_STEPS * _step(second) and abs(float(gain[_MIDDLE].mean())) < _STEEP * finest
+    if finest < _LOUD and (rough or _is_white(surplus)):
+        return Preference()  # what a coarser compression adds, noise and blocks, is no detail
+    if float(gain.max()) < _STRONGEST and _is_sharpened(gain, first, second):
+        return Preference(2, "the other is sharpened: its edges overshoot")
+    return Preference(1, "the other lost detail")
+
+
+def _is_sharpened(gain: Floats, first: Traces, second: Traces) -> bool:
+    """Tell sharpening of the first from blur of the second.
+
+    Sharpening lifts middle frequencies nearly as much as the finest; blur takes ever more. Edges overshoot a little in
+    every camera's pictures: sharpening raises that, blur takes it away. And what overshoots ends in black and white.
+    """
+    finest, middle = float(gain[_FINEST].mean()), float(gain[_MIDDLE].mean())
+    if middle < _LEAST_LIFT:
+        return False
+    clipping = float(np.clip(np.log((first.clipped + 0.003) / (second.clipped + 0.003)), -1, 1.5))
+    rims = 5 * first.overshoot - second.overshoot
+    coarse = 0.3 * float(gain[_COARSE].mean())
+    return 1.6 * min(middle / finest, 0.8) + coarse + rims + clipping - 0.3 * finest > 1.5
+
+
+def _step(traces: Traces) -> float:
+    return max(traces.stored_step, traces.seen_step)
+
+
+def _by_compression(ours: Observation, theirs: Observation, first: Traces, second: Traces) -> Preference:
+    """Prefer the file that was compressed as its pixels show to one that inherited that, else the finer compression."""
+    inherited = _inherited(first), _inherited(second)
+    steps = _step(first), _step(second)
+    coarser = max(steps) / max(min(steps), 1e-6)
+    if inherited[0] != inherited[1] and min(steps) > 0 and coarser < _INHERITED_STEPS:
+        return Preference(2 if inherited[0] else 1, "the other was saved again")
+    both_stored = min(first.stored_step, second.stored_step) > 0 and not any(inherited)
+    if min(steps) > 0 and coarser > (_EQUAL_STEPS if both_stored else _UNLIKE_STEPS):
+        return Preference(1 if steps[0] < steps[1] else 2, "the other is compressed more")
+    plain = [
+        seen.picture.format in _LOSSLESS and traces.seen_step == 0 for seen, traces in ((ours, first), (theirs, second))
+    ]
+    if plain[0] != plain[1]:  # had it been made from the other, its pixels would be the same, or show the other's step
+        return Preference(1 if plain[0] else 2, "the other is compressed more")
+    return _by_format(ours, theirs, "the other is converted")
+
+
+def _inherited(traces: Traces) -> bool:
+    """Tell whether the pixels show a compression that the file itself does not have."""
+    return traces.stored_step < _FINER_THAN_SEEN * traces.seen_step
+
+
+def _by_format(ours: Observation, theirs: Observation, reason: str) -> Preference:
+    camera = [seen.picture.format in _CAMERA_FORMATS for seen in (ours, theirs)]
+    return Preference() if camera[0] == camera[1] else Preference(1 if camera[0] else 2, reason)

@@ -1,0 +1,133 @@
+"""What a recoloured picture and its original have in common: the tone of one as a function of the other's."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.alignment import Float, Grey, Matrix
+
+Real = TypeVar("Real", np.float32, np.float64)
+Colours = NDArray[np.uint8]
+
+SAMPLES = 2000  # places that are enough to learn a change of colours from
+CHANGED_SHARE = 0.75  # of the picture: what moves in a part of it is no change of tone
+MAX_TONE_DRIFT = 8.0  # grey levels; less is no change of tone
+MAX_COLOUR_DRIFT = 5.0  # the same for Cr and Cb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tones:
+    """One picture's tones, at three sizes."""
+
+    grey: Grey  # [h, w]
+    chroma: Colours  # [h // 2, w // 2, 2] Cr and Cb
+    small: Colours  # [h // 4, w // 4, 3] grey, Cr and Cb
+
+
+def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey, float]:
+    """Add colour to the grey of the more colourful picture, as much as makes it most like the other's grey.
+
+    Saturation, white balance, hue and the way to grey change the grey of a recoloured picture by colour; `onto` maps
+    pixels of the source to the target. Returns both greys, and how much colours or tones changed: from 1 on clearly.
+    """
+    high, wide = target.small.shape[:2]
+    if min(high, wide, *source.small.shape[:2]) < 4:
+        return source.grey, target.grey, 0.0
+    cell = _rescaling(wide / target.grey.shape[1], high / target.grey.shape[0])
+    small, size = source.small, source.grey.shape
+    of_small = _rescaling(size[1] / small.shape[1], size[0] / small.shape[0])
+    shrunk = np.asarray(cell @ onto @ of_small)
+    scale = float(np.sqrt(abs(np.linalg.det(shrunk[:2, :2]))))
+    if scale < 0.75:
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)), np.uint8)
+    drawn = cv2.warpPerspective(small, shrunk, (wide, high))
+    reached = np.flatnonzero(drawn[..., 1])  # no colour has a Cr of 0, so that stands for outside
+    if len(reached) < 64:
+        return source.grey, target.grey, 0.0
+    reached = reached[:: max(len(reached) // SAMPLES, 1)]
+    ours = drawn.reshape(-1, 3)[reached].astype(np.float64) - [0, 128, 128]
+    theirs = target.small.reshape(-1, 3)[reached].astype(np.float64) - [0, 128, 128]
+    off = np.quantile(np.abs(ours - theirs), CHANGED_SHARE, axis=0)
+    changed = float(max(off[0] / MAX_TONE_DRIFT, off[1] / MAX_COLOUR_DRIFT, off[2] / MAX_COLOUR_DRIFT))
+    if changed < 1:
+        return source.grey, target.grey, changed
+    if np.var(ours[:, 1:], axis=0).sum() >= np.var(theirs[:, 1:], axis=0).sum():
+        return _mixed(source, ours, theirs[:, 0]), target.grey, changed
+    return source.grey, _mixed(target, theirs, ours[:, 0]), changed
+
+
+def _rescaling(across: float, down: float) -> Matrix:
+    """Return the map of pixel centres from a picture to one so many times as wide and high: float64 [3, 3].
+
+    The centre of the first pixel lies half a pixel from the edge in both; turned or mirrored, an error would show.
+    """
+    return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]], np.float64)
+
+
+def _mixed(tones: Tones, seen: Matrix, wanted: Matrix) -> Grey:
+    """Predict `wanted` [n] from `seen` [n, 3] (grey, Cr, Cb) and apply that to a grey, where colour helps much."""
+    grey, chroma = tones.grey, tones.chroma
+    terms = _terms(*seen.T)
+    fit, error = _fit(terms, wanted)
+    if error > 0.75 * _fit(terms[:, :3], wanted)[1]:
+        return grey
+    high, wide = chroma.shape[:2]
+    halved = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_AREA).ravel().astype(np.float32)
+    colours = chroma.reshape(-1, 2).astype(np.float32) - 128
+    by_colour = _terms(halved, colours[:, 0], colours[:, 1])[:, 3:] @ fit[3:].astype(np.float32)
+    spread = cv2.resize(by_colour.reshape(high, wide), (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    by_grey = (_terms(*np.array([np.arange(256), np.zeros(256), np.zeros(256)])) @ fit).astype(np.float32)
+    return np.asarray(np.clip(np.rint(by_grey[grey] + spread), 0, 255), np.uint8)
+
+
+def _terms(grey: NDArray[Real], red: NDArray[Real], blue: NDArray[Real]) -> NDArray[Real]:
+    """All products of grey, Cr and Cb up to the second degree, those of grey alone first: [n, 10]."""
+    y, r, b = grey / 128, red / 128, blue / 128
+    return np.stack([np.ones_like(y), y, y * y, r, b, y * r, y * b, r * r, r * b, b * b], axis=1)
+
+
+def _fit(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
+    """Fit weights of the columns robustly; return them with the median error."""
+    weight = np.ones(len(wanted))
+    for _ in range(2):
+        weighted = design * weight[:, None]
+        fit = np.linalg.solve(weighted.T @ design + 1e-3 * np.eye(design.shape[1]), weighted.T @ wanted)
+        error = np.abs(design @ fit - wanted)
+        typical = float(np.median(error))
+        weight = 1 / (1 + (error / (1.5 * typical + 1)) ** 2)
+    return np.asarray(fit), typical
+
+
+def match_tones(source: Grey, target: Grey, cells: tuple[int, int], whole: NDArray[np.bool_]) -> tuple[Float, Float]:
+    """Bring the picture with more tones to the tones of the other: both as float32 levels.
+
+    Brightening burns out, darkening drowns: of two pictures that differ by a tone curve, the one that lost tones is
+    a function of the other, and not the other way round. The curve is read off the means of `cells` where `whole`.
+    """
+    ours = np.asarray(cv2.resize(source, cells, interpolation=cv2.INTER_AREA), np.uint8)[whole]
+    theirs = np.asarray(cv2.resize(target, cells, interpolation=cv2.INTER_AREA), np.uint8)[whole]
+    there, back = _tone_curve(ours, theirs), _tone_curve(theirs, ours)
+    left_there = np.abs(there[ours] - theirs).mean() / (theirs.std() + 2)
+    left_back = np.abs(back[theirs] - ours).mean() / (ours.std() + 2)
+    if left_there <= left_back:
+        return np.asarray(cv2.LUT(source, there), np.float32), target.astype(np.float32)
+    return source.astype(np.float32), np.asarray(cv2.LUT(target, back), np.float32)
+
+
+def _tone_curve(source: Grey, target: Grey) -> Float:
+    """Map the source's grey levels onto what the target mostly shows in their place: a table [256]."""
+    coarse = (source >> 3).astype(np.intp)
+    counts = np.bincount(coarse * 256 + target, minlength=32 * 256).reshape(32, 256)
+    below = counts.cumsum(axis=1)
+    total = below[:, -1]
+    medians = (2 * below >= total[:, None]).argmax(axis=1)
+    known = np.flatnonzero(total >= min(8, total.max()))
+    weight = total[known].astype(np.float64)
+    levels = np.bincount(coarse, weights=source, minlength=32)[known] / weight
+    shift = np.convolve(np.pad(weight * (medians[known] - levels), 1), [1, 2, 1], "valid")
+    shift /= np.convolve(np.pad(weight, 1), [1, 2, 1], "valid")
+    everywhere = np.arange(256)
+    return np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255).astype(np.float32)

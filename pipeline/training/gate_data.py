@@ -1,0 +1,196 @@
+"""What the quality gate learns from: good pictures, the same ones spoilt by optics, and drawn ones, as features.
+
+No picture is kept: each becomes the features that the shipped gate would see (`pipeline.octaves`,
+`pipeline.exposure`). One shard per set of pictures, written whole, so that an interrupted run goes on with the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from pipeline import exposure, octaves
+from pipeline.decode import Pixels, decode, shrink
+from pipeline.quality import working_grey
+from pipeline.settings import DecodeSettings
+from pipeline.training.drawn import NATURE
+from pipeline.training.looks import LOOKS
+from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, overexposed
+from pipeline.training.papers import PAPERS
+from store.errors import DecodeError
+
+Floats = NDArray[np.float32]
+Spoilt = tuple[str, Pixels]  # "good", "white" (good, and shown to the exposure gate alone), "blur" or "blown"
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+_LARGEST = 400  # long side of the pictures worked on: the features are measured at 256
+_SMALLEST = 64  # short side
+_FARTHEST = 1 / 30  # of the long side: the widest blur
+_SPOILT = "confetti"  # the one drawn kind with structure everywhere: it can be spoilt
+_PAPERS_EACH = 3  # for one drawn picture of another kind: few other good ones have much white
+_WHITE_LOOKS = ("product", "line art", "screenshot", "snow", "high key")
+_TINY = (72, 130)  # long side of the thumbnails
+_TINY_EVERY = 6
+_CLIPPED = (0.6, 0.99)  # share of the picture that over-exposure clips
+_LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Hold features and what they are features of; those of exposure only where a picture has enough white."""
+
+    blur: Floats  # [n, octaves.FEATURES]
+    blurred: NDArray[np.bool_]  # [n]
+    blur_original: NDArray[np.int32]  # [n]: which original; those of one are never on both sides of a split
+    blown: Floats  # [m, exposure.FEATURES]
+    blown_out: NDArray[np.bool_]  # [m]
+    blown_original: NDArray[np.int32]  # [m]
+
+
+@dataclass(frozen=True, slots=True)
+class GateSet:
+    """Name the originals of one shard: files, or none for the drawn set."""
+
+    name: str
+    files: tuple[Path, ...]
+    drawn: int  # pictures of each kind
+    seed: tuple[int, int]
+
+
+def gate_sets(folders: Sequence[Path], limit: int, drawn: int, seed: int, leave_out: Sequence[str]) -> list[GateSet]:
+    """Draw up to `limit` pictures from each folder; `leave_out` holds ends of paths, "set/name.jpg"."""
+    sets = [GateSet(f"drawn-{drawn}-{seed}", (), drawn, (seed, 0))]
+    for number, folder in enumerate(folders, 1):
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        files = [path for path in files if not path.as_posix().endswith(tuple(leave_out) or ("\0",))]
+        chosen = np.random.default_rng([seed, number]).permutation(len(files))[:limit]
+        name = f"{number:02d}-{folder.name}-{len(chosen)}-{seed}"
+        sets.append(GateSet(name, tuple(files[index] for index in chosen), 0, (seed, number)))
+    return sets
+
+
+def toned(levels: NDArray[np.floating], rng: Generator) -> NDArray[np.floating]:
+    """Change colour, gamma and contrast in part: exposure and taste vary."""
+    if rng.random() < 0.15:
+        levels = np.repeat(levels @ _LUMA, 3, 2)
+    if rng.random() < 0.4:
+        levels = 255 * (levels.clip(0, 255) / 255) ** rng.uniform(0.6, 1.7)
+    if rng.random() < 0.4:
+        levels = (levels - 128) * rng.uniform(0.35, 1.2) + 128 + rng.uniform(-30, 30)
+    return levels
+
+
+def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
+    """Make the good and bad pictures of one original, RGB uint8."""
+    yield "good", rgb
+    yield "good", developed(toned(rgb.astype(np.float32), rng), rng)
+    look = LOOKS[str(rng.choice(list(LOOKS)))](rgb, rng)
+    yield "good", developed(look.astype(np.float32), rng, float(rng.choice((0, rng.uniform(0, 2)))))
+    if number % _TINY_EVERY == 0:
+        yield "good", developed(shrink(rgb, int(rng.integers(*_TINY))).astype(np.float32), rng, 0)
+    least = clear_spread(rgb)
+    farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
+    for kind in ("shake", *rng.permutation(BLURS[:3])[:2]):
+        spread = float(np.exp(rng.uniform(np.log(least), np.log(farthest))))
+        yield "blur", developed(toned(blurred(rgb, str(kind), spread, rng), rng), rng)
+    for name in rng.permutation(_WHITE_LOOKS)[:2]:
+        look = LOOKS[str(name)](_in_part_grey(rgb, rng), rng)
+        yield "white", developed(look.astype(np.float32), rng, float(rng.choice((0, 1))))
+    for how in EXPOSURES:
+        levels = overexposed(_in_part_grey(rgb, rng), rng.uniform(*_CLIPPED), how)
+        yield "blown", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 3)))))
+
+
+def _in_part_grey(rgb: Pixels, rng: Generator) -> Pixels:
+    return LOOKS["black and white"](rgb, rng) if rng.random() < 0.25 else rgb
+
+
+def _drawn(count: int, seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
+    for kind, (name, painter) in enumerate({**NATURE, **PAPERS}.items()):
+        for number in range(count * (_PAPERS_EACH if name in PAPERS or name == _SPOILT else 1)):
+            rng = np.random.default_rng([*seed, kind, number])
+            levels = painter(rng)
+            if rng.random() < 0.2:
+                levels = np.repeat(levels.astype(np.float32) @ _LUMA, 3, 2)
+            picture = developed(levels, rng, float(rng.choice((0, rng.uniform(0, 2.5)))))
+            original = kind * _PAPERS_EACH * count + number
+            if name == _SPOILT:
+                yield from ((original, made) for made in spoilt(picture, number, rng))
+            else:
+                yield original, ("good", picture)
+
+
+def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
+    for number, path in enumerate(files):
+        try:
+            rgb = shrink(decode(path.read_bytes(), DecodeSettings()).rgb, _LARGEST)
+        except DecodeError:
+            continue
+        if min(rgb.shape[:2]) >= _SMALLEST:
+            yield from ((number, made) for made in spoilt(rgb, number, np.random.default_rng([*seed, number])))
+
+
+def measured(gate_set: GateSet) -> Examples:
+    """Return the features of all pictures made from one set."""
+    blur: list[Floats] = []
+    blown: list[Floats] = []
+    marks: dict[str, list[tuple[bool, int]]] = {"blur": [], "blown": []}
+    source = _photographed(gate_set.files, gate_set.seed) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed)
+    for original, (kind, rgb) in source:
+        if kind in ("good", "blur"):
+            blur.append(octaves.focus_features(octaves.octave_energies(working_grey(rgb))))
+            marks["blur"].append((kind == "blur", original))
+        white = exposure.exposure_features(rgb) if kind != "blur" else None
+        if white is not None:
+            blown.append(white)
+            marks["blown"].append((kind == "blown", original))
+    return Examples(
+        *_table(blur, octaves.FEATURES, marks["blur"]),
+        *_table(blown, exposure.FEATURES, marks["blown"]),
+    )
+
+
+def _table(
+    rows: list[Floats], width: int, marks: list[tuple[bool, int]]
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int32]]:
+    table = np.array(marks, np.int32).reshape(len(rows), 2)
+    return np.array(rows, np.float32).reshape(len(rows), width), table[:, 0].astype(np.bool_), table[:, 1]
+
+
+def write_shard(gate_set: GateSet, folder: Path) -> Path:
+    """Measure one set and write its features; a shard that is there already is left as it is."""
+    target = folder / f"{gate_set.name}.npz"
+    if not target.exists():
+        cv2.setNumThreads(1)
+        examples = measured(gate_set)
+        half = target.with_suffix(".half.npz")
+        np.savez(half, **{name: getattr(examples, name) for name in Examples.__slots__})
+        os.replace(half, target)
+    return target
+
+
+def build_examples(sets: Sequence[GateSet], folder: Path, processes: int = 1) -> Examples:
+    """Measure all sets, the missing ones in `processes` processes, and return their features together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if processes == 1:
+        shards = [write_shard(gate_set, folder) for gate_set in sets]
+    else:
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            shards = list(pool.map(write_shard, sets, [folder] * len(sets)))
+    parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in Examples.__slots__}
+    first = 0
+    for shard in shards:
+        with np.load(shard) as arrays:
+            for name in Examples.__slots__:
+                parts[name].append(arrays[name] + first if name.endswith("original") else arrays[name])
+            first += 1 + int(max(arrays["blur_original"].max(initial=0), arrays["blown_original"].max(initial=0)))
+    return Examples(**{name: np.concatenate(arrays) for name, arrays in parts.items()})

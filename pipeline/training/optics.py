@@ -1,0 +1,114 @@
+"""What lens, shutter, sensor and file do to light: physical models of defocus, shake, over-exposure and noise.
+
+The quality gate is trained and measured (`python -m bench.quality`) with them.
+
+Widths are shares of the long side. They are compared by the standard deviation they spread a point by, along the axis
+they spread it most: that of a disc is half its radius, that of a straight smear its length over the root of twelve.
+"""
+
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.decode import Pixels
+
+Floats = NDArray[np.float32]
+Random = np.random.Generator
+
+_LEVELS = np.arange(256) / 255.0
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
+BLURS = ("gaussian", "defocus", "motion", "shake")
+EXPOSURES = ("light", "levels", "lift")
+_CLEAR_SPREAD = 1 / 200  # of the long side: from here on a person calls a picture blurred
+_LEAST_SPREAD = 1.5  # pixels
+_STEPS = 400  # along the path of a shaken camera
+_FINE = 4  # parts of a pixel in which a disc is drawn
+
+
+def to_light(rgb: Pixels) -> Floats:
+    """Return linear light, 0 to 1, of an sRGB picture (IEC 61966-2-1)."""
+    return _LINEAR[rgb]
+
+
+def to_levels(light: Floats) -> Floats:
+    """Return sRGB levels, 0 to 255, of linear light; what is beyond 1 clips."""
+    light = np.clip(light, 0, 1)
+    levels = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, 1 / 2.4) - 0.055)
+    return np.asarray(levels * 255, np.float32)
+
+
+def disc(radius: float) -> Floats:
+    """Return the spread of a lens out of focus, float32 [n, n]; `radius` in pixels."""
+    side = 2 * (int(np.ceil(radius)) + 1) + 1
+    y, x = np.mgrid[: side * _FINE, : side * _FINE]
+    middle = (side * _FINE - 1) / 2
+    fine = ((x - middle) ** 2 + (y - middle) ** 2 <= (radius * _FINE) ** 2).astype(np.float32)
+    kernel = cast(Floats, cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def shake(length: float, angle: float, bend: float = 0.0) -> Floats:
+    """Return the path of a camera that moved while the shutter was open, float32 [n, n].
+
+    `length` in pixels; `angle` in radians; `bend` is how far the path turns on the way, in radians.
+    """
+    half = int(np.ceil(length / 2)) + 2
+    course = angle + bend * np.linspace(-0.5, 0.5, _STEPS)
+    x, y = (np.cumsum(part) * length / _STEPS for part in (np.cos(course), np.sin(course)))
+    x, y = x - x.mean() + half, y - y.mean() + half
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    left, top = x.astype(int), y.astype(int)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = np.abs(1 - right - (x - left)) * np.abs(1 - down - (y - top))
+            np.add.at(kernel, (top + down, left + right), weight)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def blurred(rgb: Pixels, kind: str, sigma: float, random: Random) -> Floats:
+    """Blur in linear light so that a point spreads by `sigma` pixels; return levels.
+
+    `kind` is "gaussian", "defocus", "motion" (straight) or "shake" (along a curve).
+    """
+    light = to_light(rgb)
+    if kind == "gaussian":
+        return to_levels(cast(Floats, cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)))
+    if kind == "defocus":
+        kernel = disc(2 * sigma)
+    elif kind == "motion":
+        kernel = shake(sigma * 12**0.5, random.uniform(0, np.pi))
+    else:
+        bend = random.uniform(0.8, 2.5) * random.choice((-1, 1))
+        kernel = shake(1.1 * sigma * 12**0.5, random.uniform(0, 2 * np.pi), bend)
+    return to_levels(cast(Floats, cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REFLECT)))
+
+
+def clear_spread(rgb: Pixels) -> float:
+    """Return the spread of a point, in pixels, from which a person calls this picture blurred."""
+    return max(_CLEAR_SPREAD * float(max(rgb.shape[:2])), _LEAST_SPREAD)
+
+
+def overexposed(rgb: Pixels, share: float, how: str = "light") -> Floats:
+    """Raise the exposure until `share` of all pixels clip in every channel; return levels.
+
+    `how` is "light" (linear, as a camera does), "levels" or "lift" (a gain or an offset on sRGB levels, as editors do).
+    """
+    if how == "light":
+        light = to_light(rgb)
+        brightest_kept = max(float(np.quantile(light.min(2), 1 - share)), 0.004)
+        return to_levels(light * np.float32(max(1.0, 1 / brightest_kept)))
+    levels = rgb.astype(np.float32)
+    kept = max(float(np.quantile(rgb.min(2), 1 - share)), 4.0)
+    raised = levels * np.float32(255 / kept) if how == "levels" else levels + np.float32(255 - kept)
+    return np.asarray(raised.clip(0, 255), np.float32)
+
+
+def developed(levels: NDArray[np.floating], random: Random, noise: float | None = None) -> Pixels:
+    """Add sensor noise (grey levels; drawn from 0 to 3 where None) and save as JPEG of quality 75 to 96."""
+    sigma = random.uniform(0, 3) if noise is None else noise
+    noisy = levels + sigma * random.standard_normal(levels.shape, np.float32)
+    bgr = np.asarray((noisy + 0.5).clip(0, 255), np.uint8)[..., ::-1]
+    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(75, 97))])[1]
+    return cast(Pixels, cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))

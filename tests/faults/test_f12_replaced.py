@@ -1,0 +1,114 @@
+"""F12: a file is replaced or rewritten between hash, decode and move."""
+
+import hashlib
+import itertools
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import pytest
+
+from pipeline.actions import apply
+from pipeline.measuring import MeasureTask, measure
+from pipeline.settings import DecodeSettings, QualitySettings
+from store.errors import ActionError
+from store.records import Failure
+from tests.faults.conftest import Record
+from tests.faults.racing import meanwhile
+from tests.gallery import draw
+from tests.unit.pipeline.room import Room
+
+
+class Racer:
+    """Write new content under one name, once or twice, at any moment: by rename, or in place with its mtime kept."""
+
+    def __init__(self, path: Path, chance: random.Random) -> None:
+        self.path, self.aside = path, path.with_name("newcomer.tmp")
+        self.written = {path.read_bytes()}
+        self.in_place = chance.random() < 0.5
+        self.pauses = [chance.uniform(0, 0.006) for _ in range(chance.randint(1, 2))]
+
+    def __call__(self) -> None:
+        if not self.pauses:
+            time.sleep(0.001)
+            return
+        time.sleep(self.pauses.pop())
+        content = b"version %06d" % len(self.pauses)
+        self.written.add(content)
+        if not self.in_place:
+            self.aside.write_bytes(content)
+            self.aside.replace(self.path)
+            return
+        status = self.path.stat()
+        with self.path.open("r+b") as file:
+            file.write(content)
+        os.utime(self.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.fault(
+    "F12",
+    injected="content replaced by rename or rewritten in place, mtime kept, while its file is moved",
+    figure="wrong content moved 0/1,000",
+)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("across", [False, True], ids=["rename", "copy"])
+def test_only_what_was_judged_is_moved(
+    tmp_path: Path, far: Path, record: Record, times: Callable[[int, int], int], *, across: bool
+) -> None:
+    room = Room(far, tmp_path / "quarantine" if across else None)
+    ends: Counter[str] = Counter()
+    chance = random.Random(12)
+    for number in range(times(500, 25)):
+        path = room.file(f"{number}.jpg", b"version ......")
+        action, racer = room.action(path), Racer(path, chance)
+        with meanwhile(racer):
+            try:
+                entry = apply(action, room.ledger, 1_000)
+            except ActionError:
+                ends["refused"] += 1
+            else:
+                ends["moved"] += 1
+                assert hashlib.sha256(Path(entry.target).read_bytes()).digest() == action.sha256
+        for left in room.home.glob(f"{number}*.jpg"):
+            assert left.read_bytes() in racer.written
+    assert (room.lost_property(), room.ledger.unfinished()) == ([], [])
+    assert min(ends["refused"], ends["moved"]) > 0
+    record(ends.total(), 0, f"wrong content moved 0/{ends.total()} (moved {ends['moved']}, refused {ends['refused']})")
+
+
+@pytest.mark.fault(
+    "F12", injected="file replaced while it is read and decoded", figure="facts of two files mixed 0/1,000"
+)
+@pytest.mark.timeout(300)
+def test_measured_facts_belong_to_one_file(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
+    path, versions = tmp_path / "a.png", {}
+    for seed in range(3):
+        done, data = cv2.imencode(".png", draw(seed, (64 + 16 * seed, 48)))
+        assert done
+        versions[len(data)] = hashlib.sha256(data.tobytes()).digest(), 64 + 16 * seed
+        (tmp_path / f"{seed}.png").write_bytes(data.tobytes())
+    turns = itertools.cycle(range(3))
+
+    def swap() -> None:
+        os.link(tmp_path / f"{next(turns)}.png", tmp_path / "next")
+        (tmp_path / "next").replace(path)
+
+    swap()
+    seen: Counter[str] = Counter()
+    with meanwhile(swap):
+        for _ in range(times(1000, 60)):
+            with suppress(FileNotFoundError):
+                result = measure(MeasureTask(str(path), 32), DecodeSettings(), QualitySettings())
+                if isinstance(result, Failure):
+                    seen[result.kind] += 1
+                    continue
+                sha256, width = versions[result.stat.size]
+                assert (result.hashes.sha256, result.picture.width) == (sha256, width)
+                seen["measured"] += 1
+    assert seen["measured"]
+    record(seen.total(), 0, f"mixed 0/{seen['measured']}")

@@ -1,0 +1,67 @@
+"""F54: told to stop at any moment, once or twice, with much to do."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import dedupd, running, write_config
+from tests.faults.conftest import Record
+from tests.faults.pictures import BY_HASH, put_tiny, tiny
+
+LENIENT: dict[str, object] = {"min_sharpness": 0.0, "min_brightness": 0.0, "max_brightness": 255.0}
+
+
+def contents(*folders: Path) -> Counter[bytes]:
+    """Count what lies in folders, by content."""
+    return Counter(path.read_bytes() for folder in folders for path in folder.rglob("*.png"))
+
+
+@pytest.mark.fault(
+    "F54",
+    injected="SIGTERM, SIGINT or both twice, from the first instant on to long after the work is done",
+    figure="exit <= 10 s 100 %; lost 0",
+)
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_signal_at_any_moment_ends_it_well(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
+    hot, out, state = tmp_path / "hot", tmp_path / "out", tmp_path / "state"
+    files, chance = times(10_000, 200), random.Random(54)
+    for number in range(files):
+        put_tiny(hot / f"{number % 50}/{number}.png", number // 2)  # pairs: one of each leaves
+    expected = contents(hot)
+    config = write_config(
+        tmp_path / "c.toml",
+        {"path": hot, "action": "move", "output": out},
+        quality=LENIENT,
+        workers={"processes": 1},
+        matching=BY_HASH,
+    )
+    rounds, slowest, endings = times(24, 4), 0.0, Counter[str]()
+    for turn in range(rounds):
+        with running(config, state) as daemon:
+            time.sleep(chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 12.0))))
+            numbers = chance.choice(((signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)))
+            started = time.monotonic()
+            for number in numbers:
+                daemon.process.send_signal(number)
+                time.sleep(0.02)
+            code = daemon.process.wait(60)
+            slowest = max(slowest, time.monotonic() - started)
+        endings["0" if code == 0 else "before it listened" if code < 0 else str(code)] += 1
+        assert contents(hot, out) == expected, f"round {turn}"
+    assert "Traceback" not in daemon.log.read_text()
+    assert slowest <= 10
+    assert not endings.keys() - {"0", "before it listened"}, endings
+    with running(config, state) as daemon:
+        daemon.wait_for(partial(lambda: len(contents(hot)) == files // 2 and daemon.settled()), "it goes on to the end")
+        assert daemon.stop()[0] == 0
+    assert dedupd("undo", "--all", "--state", state, "--json").json["failed"] == 0
+    assert contents(hot) == expected
+    assert tiny(0) in expected
+    record(rounds, 0, f"{files} queued, {rounds} rounds: slowest exit {slowest:.1f} s, exit codes {dict(endings)}")

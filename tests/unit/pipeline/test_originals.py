@@ -1,0 +1,187 @@
+"""Of two that show the same, the original is found: by its traces, and by what lies where."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from pipeline.decode import decode_preview
+from pipeline.measuring import MeasureTask, measure
+from pipeline.originals import Preference, find_original
+from pipeline.settings import DecodeSettings, QualitySettings
+from pipeline.verify import VerifySettings, prepare, verify
+from store.records import Hashes, Lineage, Measurement, Observation, Picture, Quality, Relation, Traces
+from tests.unit.pipeline.test_hashing import scene
+
+
+def drawn(seed: int = 3) -> Image.Image:
+    """A sharp scene with edges, texture and some grain."""
+    generator = np.random.default_rng(seed)
+    picture = Image.fromarray(scene(seed, 640, 480)).filter(ImageFilter.GaussianBlur(1))
+    pen = ImageDraw.Draw(picture)
+    for _ in range(70):
+        x, y, size = (int(generator.integers(0, limit)) for limit in (600, 440, 60))
+        pen.ellipse((x, y, x + size, y + size // 2 + 4), tuple(int(v) for v in generator.integers(20, 235, 3)))
+    grain = generator.normal(0, 1.5, (480, 640, 1))
+    return Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+
+
+def saved(image: Image.Image, form: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def seen(data: bytes, folder: Path) -> tuple[Observation, Measurement]:
+    path = folder / "picture"
+    path.write_bytes(data)
+    found = measure(MeasureTask(str(path), 96), DecodeSettings(), QualitySettings())
+    assert isinstance(found, Measurement)
+    return Observation(len(data), found.picture, found.quality, found.hashes, found.traces), found
+
+
+def judged(original: bytes, copy: bytes, folder: Path) -> Preference:
+    """Judge a pair as the program does, and the other way round."""
+    (ours, first), (theirs, second) = seen(original, folder), seen(copy, folder)
+    lineage = Lineage(Relation.SAME)
+    if ours.picture.pixels_sha256 != theirs.picture.pixels_sha256:
+        previews = [prepare(decode_preview(each.preview)) for each in (first, second)]
+        look = verify(previews[0], previews[1], VerifySettings())
+        assert look.kind is not None
+        lineage = look.lineage
+    found = find_original(ours, theirs, lineage)
+    turned = replace(
+        lineage, whole=(0, 2, 1)[lineage.whole], first_covered=lineage.second_covered,
+        second_covered=lineage.first_covered,
+    )  # fmt: skip
+    assert find_original(theirs, ours, turned) == found.turned()
+    return found
+
+
+def marked(image: Image.Image) -> Image.Image:
+    copy = image.copy()
+    ImageDraw.Draw(copy).rectangle((200, 300, 420, 360), "white", "black", 4)
+    return copy
+
+
+def paged(image: Image.Image) -> Image.Image:
+    page = Image.new("RGB", (900, 800), "#fafafa")
+    page.paste(image, (130, 100))
+    pen = ImageDraw.Draw(page)
+    for line in range(620, 790, 24):
+        pen.text((40, line), "some words below the picture, as on a page " * 2, "black")
+    return page
+
+
+COPIES = {
+    "reduced": lambda i: saved(i.resize((320, 240), Image.Resampling.LANCZOS), quality=92),
+    "enlarged": lambda i: saved(i.resize((1120, 840), Image.Resampling.BICUBIC), quality=92),
+    "enlarged back": lambda i: saved(
+        i.resize((320, 240), Image.Resampling.BOX).resize(i.size, Image.Resampling.BICUBIC)
+    ),
+    "blurred": lambda i: saved(i.filter(ImageFilter.GaussianBlur(1.2)), "PNG"),
+    "sharpened": lambda i: saved(i.filter(ImageFilter.UnsharpMask(2, 250, 0)), quality=95),
+    "compressed": lambda i: saved(i, quality=40),
+    "saved finer": lambda i: saved(i, quality=97),
+    "another format": lambda i: saved(i, "PNG"),
+    "cropped": lambda i: saved(i.crop((30, 20, 600, 450)), quality=95),
+    "cropped and enlarged": lambda i: saved(i.crop((80, 60, 560, 420)).resize((640, 480), Image.Resampling.LANCZOS)),
+    "bordered": lambda i: saved(ImageOps.expand(i, 24, "black"), quality=95),
+    "thinly bordered": lambda i: saved(ImageOps.expand(i, 4, "white"), quality=95),
+    "letterboxed": lambda i: saved(ImageOps.expand(i, (0, 90, 0, 90), "black"), quality=95),
+    "on a page": lambda i: saved(paged(i), "PNG"),
+    "marked": lambda i: saved(marked(i), quality=97),
+    "grey": lambda i: saved(ImageOps.grayscale(i).convert("RGB"), quality=97),
+}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_the_original_is_preferred_to_its_copy(kind: str, tmp_path: Path) -> None:
+    original = saved(drawn(), quality=85)
+    image = Image.open(io.BytesIO(original)).convert("RGB")
+    found = judged(original, COPIES[kind](image), tmp_path)
+    assert found.original == 1, found
+    assert found.reason
+
+
+def test_noise_that_was_added_is_told_from_noise_that_was_lost(tmp_path: Path) -> None:
+    clean = drawn()
+    noise = np.random.default_rng(0).normal(0, 1, (480, 640, 3))
+    noisy, grainy = (
+        Image.fromarray((np.asarray(clean) + sigma * noise).clip(0, 255).astype(np.uint8)) for sigma in (9, 5)
+    )
+    added = judged(saved(clean, quality=90), saved(noisy, quality=97), tmp_path)
+    assert added == Preference(1, "noise was added to the other")
+    assert judged(saved(grainy, quality=95), saved(grainy, quality=30), tmp_path).original == 1
+
+
+def test_a_crop_far_finer_than_the_whole_is_no_copy_of_it(tmp_path: Path) -> None:
+    large = drawn().resize((1600, 1200), Image.Resampling.NEAREST)  # detail at every scale
+    whole, part = large.resize((400, 300), Image.Resampling.BOX), large.crop((300, 200, 1300, 1000))
+    assert judged(saved(whole, quality=95), saved(part, quality=95), tmp_path) == Preference()
+
+
+def test_who_lost_what_a_camera_wrote_is_the_copy(tmp_path: Path) -> None:
+    ours, _ = seen(saved(drawn(), quality=70), tmp_path)
+    finer, _ = seen(saved(drawn(), quality=95), tmp_path)
+    same = Lineage(Relation.SAME)
+    assert find_original(ours, finer, same).original == 2
+    written = replace(ours, picture=replace(ours.picture, metadata_fields=40))
+    assert find_original(written, finer, same) == Preference(1, "the other lost what its camera wrote into it")
+    few = replace(ours, picture=replace(ours.picture, metadata_fields=2))
+    assert find_original(few, finer, same).original == 2, "any program writes a tag or two"
+    tagged = replace(finer, picture=replace(finer.picture, metadata_fields=2))
+    assert find_original(written, tagged, same).original == 2, "both carry some: the pixels tell"
+
+
+def test_nothing_is_said_of_two_that_nothing_tells_apart(tmp_path: Path) -> None:
+    ours, _ = seen(saved(drawn(), quality=90), tmp_path)
+    other = replace(ours, picture=replace(ours.picture, pixels_sha256=b"other"))
+    assert find_original(ours, other, Lineage(Relation.SAME)) == Preference()
+    assert find_original(ours, other, Lineage(Relation.UNKNOWN)) == Preference()
+
+
+shares = st.sampled_from((0.3, 0.8, 0.97, 1.0))
+traces = st.builds(
+    Traces,
+    st.binary(min_size=20, max_size=20) | st.just(b""),
+    *(st.floats(-0.2, 1) for _ in range(1)),
+    st.floats(0, 20),
+    st.floats(0, 1),
+    st.sampled_from((0.0, 1.0, 6.0, 6.1, 20.0)),
+    st.sampled_from((0.0, 3.0, 6.0, 20.0)),
+    st.sampled_from((0.0, 30.0)),
+    st.sampled_from((0.0, 0.02, 0.3)),
+)
+
+
+def observed(width: int, form: str, pixels: int, tags: int, left: Traces | None) -> Observation:
+    picture = Picture(width, 480, form, bytes([pixels]), tags)
+    return Observation(1, picture, Quality(*[1.0] * 8), Hashes(b"", 0, 0, True), left)
+
+
+observations = st.builds(
+    observed, st.sampled_from((480, 640, 650, 1280)), st.sampled_from(("JPEG", "PNG", "WEBP")), st.integers(0, 2),
+    st.sampled_from((0, 2, 40)),
+    st.none() | traces,
+)  # fmt: skip
+lineages = st.builds(Lineage, st.sampled_from(Relation), st.integers(0, 2), shares, shares)
+
+
+@given(observations, observations, lineages)
+def test_turning_the_pair_turns_the_answer(ours: Observation, theirs: Observation, lineage: Lineage) -> None:
+    turned = Lineage(lineage.relation, (0, 2, 1)[lineage.whole], lineage.second_covered, lineage.first_covered)
+    found = find_original(ours, theirs, lineage)
+    assert find_original(theirs, ours, turned).original == found.turned().original
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_of_a_turned_picture_the_copy_with_empty_corners_loses(seed: int, tmp_path: Path) -> None:
+    image = drawn(seed)
+    turned = image.rotate(4, Image.Resampling.BICUBIC, expand=True, fillcolor="black")
+    assert judged(saved(image, quality=90), saved(turned, quality=95), tmp_path).original == 1

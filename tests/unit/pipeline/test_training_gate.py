@@ -1,0 +1,152 @@
+"""The recipe of the quality gate: optics, drawn pictures, features, fit, weights, all on a tiny set."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pipeline import exposure, octaves
+from pipeline.decode import Pixels
+from pipeline.gate import WEIGHTS, load_gate
+from pipeline.training import gate as recipe
+from pipeline.training.drawn import NATURE
+from pipeline.training.gate import FitSettings, errors, fit
+from pipeline.training.gate_data import Examples, GateSet, build_examples, gate_sets, measured, spoilt
+from pipeline.training.looks import LOOKS
+from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, overexposed, to_levels, to_light
+from pipeline.training.papers import PAPERS
+from tests.scenes import draw
+
+PAINTERS = {**NATURE, **PAPERS}
+QUICK = FitSettings(units=4, networks=2, steps=60, batch=64)
+
+
+def scene(seed: int = 1) -> Pixels:
+    return np.asarray(draw(seed, (320, 240)), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "streets"
+    folder.mkdir()
+    for seed in range(4):
+        cv2.imwrite(str(folder / f"{seed}.jpg"), scene(seed))
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    return build_examples(gate_sets([photos], 9, 1, 1, []), tmp_path_factory.mktemp("features"))
+
+
+@pytest.mark.parametrize("name", PAINTERS)
+def test_a_drawn_picture_is_whole_varied_and_repeatable(name: str) -> None:
+    first, again, other = (PAINTERS[name](np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.ndim == 3 and first.shape[2] == 3
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, again)
+    assert first.shape != other.shape or not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("kind", BLURS)
+def test_a_blur_keeps_the_light_and_removes_structure(kind: str) -> None:
+    rgb = scene()
+    levels = blurred(rgb, kind, 2 * clear_spread(rgb), np.random.default_rng(3))
+    light = to_light(np.asarray(levels.round(), np.uint8))
+    assert light.mean() == pytest.approx(to_light(rgb).mean(), rel=0.03)
+    assert cv2.Laplacian(levels, cv2.CV_32F).var() < 0.5 * cv2.Laplacian(rgb, cv2.CV_32F).var()
+
+
+@pytest.mark.parametrize("how", EXPOSURES)
+@pytest.mark.parametrize("share", [0.6, 0.9])
+def test_over_exposure_clips_the_share_asked_for(how: str, share: float) -> None:
+    assert (overexposed(scene(), share, how).min(2) >= 254.5).mean() == pytest.approx(share, abs=0.06)
+
+
+def test_light_and_levels_are_each_other_s_inverse() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.abs(to_levels(to_light(levels)) - levels).max() < 0.01
+
+
+def test_one_original_gives_good_and_bad_pictures_and_always_a_shake() -> None:
+    kinds = [kind for kind, _ in spoilt(scene(), 0, np.random.default_rng(1))]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 4, "blur": 3, "white": 2, "blown": 3}
+    assert len(LOOKS) == len(set(LOOKS))
+
+
+def test_features_are_those_of_the_shipped_gate(examples: Examples) -> None:
+    assert examples.blur.shape[1] == octaves.FEATURES == len(load_gate("blur").mean)
+    assert examples.blown.shape[1] == exposure.FEATURES == len(load_gate("blown").mean)
+    assert examples.blurred.any() and not examples.blurred.all()
+    assert examples.blown_out.any() and not examples.blown_out.all()
+    originals = len(NATURE) - 1 + 3 * (len(PAPERS) + 1) + 4  # the broken file is none
+    assert len(np.unique(examples.blur_original)) == originals
+
+
+def test_sets_are_drawn_by_seed_and_without_what_is_left_out(photos: Path) -> None:
+    left = gate_sets([photos], 9, 1, 1, ["streets/2.jpg"])[1]
+    assert {path.name for path in left.files} == {"0.jpg", "1.jpg", "3.jpg", "broken.jpg"}
+    assert gate_sets([photos], 2, 1, 1, []) == gate_sets([photos], 2, 1, 1, [])
+    assert len(gate_sets([photos], 2, 1, 1, [])[1].files) == 2
+
+
+def test_an_interrupted_run_goes_on_with_the_next_shard(photos: Path, tmp_path: Path) -> None:
+    sets = [GateSet(f"part-{number}", (photos / f"{number}.jpg",), 0, (1, number)) for number in range(2)]
+    build_examples(sets[:1], tmp_path)
+    stamp = (tmp_path / "part-0.npz").stat().st_mtime_ns
+    both = build_examples(sets, tmp_path)
+    assert (tmp_path / "part-0.npz").stat().st_mtime_ns == stamp
+    assert len(both.blur) == len(measured(sets[0]).blur) + len(measured(sets[1]).blur)
+    assert set(both.blur_original) == {0, 1}
+    assert not list(tmp_path.glob("*half*"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Fit on one thread: on a busy machine several wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_fitted_gate_is_repeatable_and_spares_good_pictures_as_told(one_thread: None) -> None:
+    random = np.random.default_rng(0)
+    bad = random.random(600) < 0.3
+    features = random.normal(0, 1, (600, 5)).astype(np.float32)
+    features[bad, 0] += 2
+    gate, again = (fit(features, bad, QUICK) for _ in range(2))
+    assert all(np.array_equal(getattr(gate, part), getattr(again, part)) for part in ("mean", "hidden", "offset"))
+    careful = errors(gate, features, bad)
+    careless = errors(fit(features, bad, replace(QUICK, good_weight=0.25)), features, bad)
+    assert careful["good_rejected"] < 10 and careful["bad_passed"] < 60
+    assert careful["good_rejected"] < careless["good_rejected"]
+    assert careful["bad_passed"] > careless["bad_passed"]
+
+
+def test_a_gate_needs_both_classes() -> None:
+    with pytest.raises(ValueError, match="good and bad"):
+        fit(np.zeros((3, 2), np.float32), np.zeros(3, np.bool_), QUICK)
+
+
+def test_the_command_writes_weights_that_the_gate_reads(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    monkeypatch.setattr(recipe, "SETTINGS", {"blur": QUICK, "blown": QUICK})
+    arguments = ["--data", str(photos), "--out", str(tmp_path), "--limit", "3", "--drawn", "1"]
+    assert recipe.main(arguments) == 0
+    made, shipped = load_file(tmp_path / WEIGHTS.name), load_file(WEIGHTS)
+    assert set(made) == set(shipped)
+    assert all(array.dtype == np.float32 for array in made.values())
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures) == {"blur", "blown"}
+    first = (tmp_path / WEIGHTS.name).read_bytes()
+    assert recipe.main(arguments) == 0
+    assert (tmp_path / WEIGHTS.name).read_bytes() == first
