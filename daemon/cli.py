@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from store.errors import AccessError, DedupdError, DiskFullError, UsageError
+from store.errors import AccessError, DedupdError, DiskFullError, StateError, UsageError
 from store.text import printable
 
 # Small products on many threads cost more in waiting than in work: a second look 25 ms instead of 6 on two busy
@@ -105,13 +105,18 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _OF_SYSTEM:
             raise
         sys.exit(_fail(_of_system(error), words))
     sys.exit(code if isinstance(code, int) else 0)
 
 
+_OF_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE)
+
+
 def _of_system(error: OSError) -> DedupdError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return StateError("too many open files", "raise the limit: `ulimit -n 1024`, or the service's unit")
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "something it needs"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"no space is left for {name}", "free some, then try again: it goes on where it was")

@@ -1,4 +1,4 @@
-"""Make previews again from the files that hold the images, and measure again what an earlier dedupd measured less of."""
+"""Make previews again from the files that hold the images; measure again what an earlier dedupd measured less of."""
 
 from daemon.session import Session
 from daemon.terminal import Advance

@@ -197,13 +197,24 @@ class WorkerPool:
         open_workers = [w for w in self._workers if w.given < self._settings.recycle_after]
         best = min(open_workers, key=lambda worker: len(worker.queue), default=None)
         if (best is None or best.queue) and len(self._workers) < self._size:
-            best = self._start()
+            best = self._started() or best
         return best if best is not None and len(best.queue) < _QUEUE_LENGTH else None
 
     def _recycle(self) -> None:
         for worker in list(self._workers):
             if worker.given >= self._settings.recycle_after and not worker.queue:
                 self._remove(worker)
+
+    def _started(self) -> _Worker | None:
+        """Start a process; where the system has none left for us, go on with those that there are."""
+        try:
+            return self._start()
+        except OSError as error:
+            if not self._workers:
+                hint = "raise its limits on open files and tasks: `ulimit -n`, `ulimit -u`, or the service's unit"
+                raise StateError(f"no decoding process can be started: {error.strerror}", hint) from error
+            self._size = len(self._workers)
+            return None
 
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()

@@ -25,8 +25,6 @@ from store.records import FileStat
 
 Pixels = NDArray[np.uint8]
 
-# Our own limit is checked on every header; Pillow's would refuse at 179 megapixels and only warn at 89.
-Image.MAX_IMAGE_PIXELS = None
 # A damaged file is an answer here, not something to print on the terminal.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -151,6 +149,8 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
             return _decode(data, name, settings)
         except DecodeError:
             raise
+        except Image.DecompressionBombError as error:
+            raise LimitError(f"more pixels than the limit of {settings.max_pixels:,}") from error
         except UnidentifiedImageError as error:  # its message names an object in memory
             raise DecodeError(f"damaged {name}: only the signature is right") from error
         except _PILLOW_ERRORS as error:
@@ -162,6 +162,8 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
 
 
 def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
+    # Pillow allocates while it opens some files (a GIF's frame may exceed its screen); it refuses at the double.
+    Image.MAX_IMAGE_PIXELS = max(1, settings.max_pixels // 2)
     image = _open(data, name)
     width, height = image.size
     if width * height > settings.max_pixels:

@@ -51,7 +51,15 @@ def webp(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
+def gif_of_one_frame(width: int, height: int) -> bytes:
+    """Return a GIF whose frame is larger than its screen, and is to be wiped out afterwards."""
+    screen = struct.pack("<6sHHBBB", b"GIF89a", 32, 32, 0xF1, 3, 0) + bytes(12)
+    control = b"\x21\xf9\x04" + bytes([2 << 2, 0, 0, 0, 0])
+    return screen + control + b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00;"
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
+    "frame of 65000 x 65000.gif": lambda: gif_of_one_frame(65_000, 65_000),
     "60000 x 60000.png": lambda: png(60_000, 60_000, rows=b""),
     "16000 x 16000.png": lambda: png(16_000, 16_000, rows=bytes(48_001 * 100)),
     "2147483647 x 1.png": lambda: png(2_147_483_647, 1, rows=b""),

@@ -1,4 +1,7 @@
-"""F26: pictures whose hashes say nothing: one pixel, one colour, gradients, screenshots of text."""
+"""F26: pictures whose hashes say nothing: one pixel, one colour, gradients, square codes, screenshots of text.
+
+No chequerboards, for a small one is a crop of a large one; no gradients that are mirror images of each other.
+"""
 
 import json
 from itertools import product
@@ -34,19 +37,19 @@ def degenerate() -> dict[str, np.ndarray]:
     for number, colour in enumerate(product((0, 120, 250), repeat=3)):
         made[f"pixel-{number}"] = np.full((1, 1, 3), colour, np.uint8)
         made[f"flat-{number}"] = np.full((300 + number, 400, 3), colour, np.uint8)
-    for number in range(12):
-        made[f"gradient-{number}"] = gradient(number * np.pi / 6, (255, 40 * (number % 6), 128), (320, 240))
+    for number in range(6):
+        made[f"gradient-{number}"] = gradient(0.1 + number * np.pi / 16, (255, 40 * number, 128), (320, 240))
     for seed in range(8):
         made[f"screenshot-{seed}"] = screenshot(20, seed)
-    for number in range(6):
-        board = np.kron(np.indices((6 + number, 8 + number)).sum(0) % 2 * 255, np.ones((30, 30)))
-        made[f"board-{number}"] = np.repeat(board[..., None], 3, 2).astype(np.uint8)
+    for seed in range(8):
+        modules = np.random.default_rng(100 + seed).integers(0, 2, (25, 25)) * 255
+        made[f"code-{seed}"] = np.repeat(np.kron(modules, np.ones((16, 16)))[..., None], 3, 2).astype(np.uint8)
     return made
 
 
 @pytest.mark.fault(
     "F26",
-    injected="single pixels, flat colours, gradients, chequerboards, screenshots of text",
+    injected="single pixels, flat colours, gradients, square codes, screenshots of text",
     figure="false groups 0",
 )
 @pytest.mark.slow

@@ -223,3 +223,20 @@ def test_what_is_withdrawn_blocks_nobody(tmp_path: Path) -> None:
         assert sorted(task.path for task in taken) == ["/dead/b", "/dead/hang"]
         assert set(drain(workers)) == {"c"}
         assert workers.withdraw(lambda path: True) == []
+
+
+def test_without_a_descriptor_left_it_says_so_or_makes_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = WorkerPool._start
+    started: list[Any] = []
+
+    def start(self: WorkerPool) -> Any:
+        if len(started) == 1:
+            raise OSError(24, "Too many open files")
+        started.append(real(self))
+        return started[-1]
+
+    monkeypatch.setattr(WorkerPool, "_start", start)
+    names = [str(number) for number in range(20)]
+    assert len(run(names, processes=4)) == 20
+    with pytest.raises(StateError, match="Too many open files"):
+        run(["a"])

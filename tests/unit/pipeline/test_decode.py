@@ -162,11 +162,21 @@ def png_of_size(width: int, height: int) -> bytes:
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:
-    with pytest.raises(LimitError, match="60000 x 60000"):
+    with pytest.raises(LimitError, match="limit of 250,000,000"):
         decode(png_of_size(60_000, 60_000), SETTINGS)
     with pytest.raises(LimitError):
         decode(encode(picture(), "PNG"), DecodeSettings(max_pixels=48 * 32 - 1))
     assert isinstance(decode(encode(picture(), "PNG"), DecodeSettings(max_pixels=48 * 32)), Decoded)
+
+
+def test_a_frame_beyond_its_screen_is_refused_before_it_is_there() -> None:
+    screen = struct.pack("<6sHHBBB", b"GIF89a", 32, 32, 0xF1, 3, 0) + bytes(12)
+    control = b"\x21\xf9\x04" + bytes([2 << 2, 0, 0, 0, 0])  # afterwards its place is filled: that takes memory
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 50_000, 65_280, 65_535, 0) + b"\x02\x02\x44\x01\x00;"
+    with pytest.raises(LimitError):
+        decode(screen + control + frame, DecodeSettings(max_pixels=4_000_000))
+    with pytest.raises(LimitError):
+        decode(screen + control + frame, SETTINGS)
 
 
 @pytest.mark.parametrize(

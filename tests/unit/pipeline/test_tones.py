@@ -15,7 +15,7 @@ def _stripes() -> NDArray[np.uint8]:
     rng = np.random.default_rng(3)
     columns = rng.integers(0, 256, (1, WIDTH // 4, 3), dtype=np.uint8).repeat(4, axis=1)
     rows = rng.integers(0, 2, (HEIGHT // 8, 1, 1), dtype=np.uint8).repeat(8, axis=0) * 60
-    return np.minimum(columns // 2 + rows + 40, 255).astype(np.uint8)
+    return np.asarray(np.minimum(columns // 2 + rows + 40, 255), np.uint8)
 
 
 @pytest.mark.parametrize(
