@@ -243,6 +243,7 @@ class WorkerPool:
                 while worker.pipe.poll():
                     self._receive(worker, believe(worker.pipe.recv_bytes()))
             except (EOFError, OSError, pickle.UnpicklingError):
+                worker.process.kill()  # one that talks nonsense is still alive, and would be waited for for ever
                 self._bury(worker, FailureKind.CRASHED, f"the decoder died on it twice ({_ending(worker.process)})")
 
     def _receive(self, worker: _Worker, message: object) -> None:

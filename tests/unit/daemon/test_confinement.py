@@ -101,3 +101,14 @@ def test_results_are_believed() -> None:
     assert np.array_equal(believed.model_input, measured.model_input)  # type: ignore[attr-defined]
     assert believed.quality == measured.quality  # type: ignore[attr-defined]
     assert believe(pickle.dumps("ready")) == "ready"
+
+
+def test_failures_are_believed_from_every_python() -> None:
+    kind = b"cstore.records\nFailureKind\n"
+    for named in (b"cbuiltins\ngetattr\n(" + kind + b"S'CORRUPT'\ntR.", kind + b"(S'corrupt'\ntR."):
+        assert believe(named) is FailureKind.CORRUPT
+    for asked in (b"S'mro'\n", b"S'__subclasses__'\n", b"I1\n"):
+        with pytest.raises(pickle.UnpicklingError):
+            believe(b"cbuiltins\ngetattr\n(" + kind + asked + b"tR.")
+    with pytest.raises(pickle.UnpicklingError):
+        believe(b"cbuiltins\ngetattr\n(cstore.records\nMeasurement\nS'__init__'\ntR.")
