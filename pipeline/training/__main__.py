@@ -9,8 +9,11 @@ import argparse
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.training.train import NetPlan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,10 +26,34 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, default=1, help="threads of the training process")
     made.add_argument("--processes", type=int, default=2, help="augmentation processes")
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--weights", default=None, help="a .safetensors file of this recipe to go on from")
-    made.add_argument("--learning-rate", type=float, default=None)
-    made.add_argument("--entropy-weight", type=float, default=None)
+    made.add_argument("--device", default="cpu", help="cpu or cuda")
+    made.add_argument("--bases", type=int, default=128, help="pictures per batch, each in three views")
+    made.add_argument("--queue", type=int, default=8192, help="earlier keys that serve as strangers")
+    made.add_argument("--learning-rate", type=float, default=1.5e-3)
+    made.add_argument("--last-momentum", type=float, default=0.996, help="of the moving average, at the end")
+    made.add_argument(
+        "--net",
+        type=net_plan,
+        action="append",
+        metavar="NAME:SIDE[:WIDTHS:DEPTHS][@WEIGHTS]",
+        help="a network to train, as in wide:128:48,96,192,320:0,1,2,2; @FILE goes on from weights; "
+        "several learn from the same batches (default: net:96)",
+    )
     return made
+
+
+def net_plan(text: str) -> NetPlan:
+    """Read NAME:SIDE[:WIDTHS:DEPTHS][@WEIGHTS]."""
+    from pipeline.models.compact import CompactShape
+    from pipeline.training.train import NetPlan
+
+    layers, _, weights = text.partition("@")
+    name, side, *rest = layers.split(":")
+    shape = CompactShape()
+    if rest:
+        widths, depths = (tuple(int(number) for number in part.split(",")) for part in rest)
+        shape = CompactShape(widths=widths, depths=depths)
+    return NetPlan(name, int(side), shape, weights or None)
 
 
 def chosen_sets(data: Sequence[Path], leave_out: Sequence[str]) -> list[Path]:
@@ -44,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
     import torch
 
-    from pipeline.training.data import build_pack
-    from pipeline.training.train import TrainingSettings, run
+    from pipeline.training.data import BatchPlan, build_pack
+    from pipeline.training.train import NetPlan, TrainingSettings, run
 
     # A polite kill ends the run as Ctrl-C does: workers stopped, checkpoint written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -54,14 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (pack / "pixels.bin").exists():
         build_pack(chosen_sets(options.data, options.leave_out), pack)
     settings = TrainingSettings(
-        minutes=options.minutes, seed=options.seed, processes=options.processes, weights=options.weights
+        minutes=options.minutes,
+        seed=options.seed,
+        processes=options.processes,
+        device=options.device,
+        queue_size=options.queue,
+        learning_rate=options.learning_rate,
+        last_momentum=options.last_momentum,
+        plan=BatchPlan(bases=options.bases),
+        nets=tuple(options.net) if options.net else (NetPlan(),),
     )
-    if options.learning_rate is not None:
-        settings = replace(settings, learning_rate=options.learning_rate)
-    if options.entropy_weight is not None:
-        settings = replace(settings, objective=replace(settings.objective, entropy_weight=options.entropy_weight))
-    state = run(pack, options.out, settings)
-    print(f"{state.step} steps in {state.trained_seconds / 60:.0f} minutes: {options.out}/snapshot.safetensors")
+    state = run(pack, options.out, settings)[0]
+    print(f"{state.step} steps in {state.trained_seconds / 60:.0f} minutes: {options.out} holds snapshot.safetensors")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Training pictures: packed once into one array, sampled and augmented by worker processes.
+"""Training pictures: packed once into one array, sampled and augmented into batches.
 
 Pictures are decoded once, shrunk to a short side of `PACK_SIDE_PIXELS` and written to one memory-mapped file, so
 that every worker shares the same pages. Pairs that may be near-duplicates of each other (frames of one clip, shots
@@ -8,12 +8,9 @@ of one shelf) are found by their grey thumbnails and counted as *unlabelled*: ne
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -212,106 +209,3 @@ class BatchPlan:
     bases: int = 128
     views: int = 2
     look_alike_share: float = 0.25
-
-
-class BatchStream:
-    """Run augmentation processes and hand out their batches.
-
-    When the workers fall behind (the machine is shared), a recent batch is handed out again, its strong views
-    mirrored or turned as a whole, rather than letting the training core wait.
-    """
-
-    def __init__(self, pack_folder: Path, plan: BatchPlan, seed: int, first: int, processes: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._next = context.Value("q", first)
-        self._side = context.Value("i", 96)
-        self._severity = context.Value("d", 0.5)
-        self._stop = context.Event()
-        self._queue: Any = context.Queue(maxsize=12)
-        self._recent: list[Batch] = []
-        self._rng = np.random.default_rng((seed, first, 7))
-        self.fresh = 0
-        self.reused = 0
-        shared = (self._next, self._side, self._severity, self._stop, self._queue)
-        self._workers = [
-            context.Process(target=_work, args=(pack_folder, plan, seed, core, shared), daemon=True)
-            for core in range(processes)
-        ]
-        for worker in self._workers:
-            worker.start()
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def demand(self, side: int, severity: float) -> None:
-        """Set the side and the severity of the batches to come."""
-        self._side.value, self._severity.value = side, severity
-
-    def __next__(self) -> Batch:
-        """Return a batch of the demanded side."""
-        side = self._side.value
-        while True:
-            may_reuse = len(self._recent) >= 24 and self._recent[0].weak.shape[1] == side
-            try:
-                batch: Batch = self._queue.get(timeout=0.02 if may_reuse else 30.0)
-            except queue.Empty:
-                if may_reuse:
-                    self.reused += 1
-                    return self._again()
-                if not any(worker.is_alive() for worker in self._workers):
-                    raise RuntimeError("the augmentation processes have ended; see their messages above") from None
-                continue
-            if batch.weak.shape[1] != side:
-                continue  # made before the side changed
-            if self._recent and self._recent[0].weak.shape[1] != side:
-                self._recent.clear()
-            self.fresh += 1
-            self._recent.append(batch)
-            del self._recent[:-48]
-            return batch
-
-    def _again(self) -> Batch:
-        # The oldest first: what was seen last is least worth seeing again.
-        old = self._recent.pop(int(self._rng.integers(0, len(self._recent) // 2)))
-        return Batch(old.number, old.ids, old.weak, _turned(old.strong, self._rng))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        self._stop.set()
-        for worker in self._workers:
-            worker.terminate()
-            worker.join(timeout=5)
-
-
-def _turned(views: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Mirror or turn a whole batch `[n, s, s, 3]` at random, or leave it."""
-    draw = rng.random()
-    if draw < 0.4:
-        return views
-    if draw < 0.7:
-        return np.ascontiguousarray(views[:, :, ::-1])
-    return np.ascontiguousarray(np.rot90(views, int(rng.integers(1, 4)), axes=(1, 2)))
-
-
-def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, shared: tuple[Any, Any, Any, Event, Any]) -> None:
-    """Augment at low priority until told to stop or left alone."""
-    following, side, severity, stop, sink = shared
-    # Where the first core is busy with other work, the training core's own helper must keep up.
-    os.setpriority(os.PRIO_PROCESS, 0, 19 if core == 0 else 11)
-    cv2.setNumThreads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
-    pack = open_pack(pack_folder)
-    weights, alike = sampling_weights(pack, 1200), look_alikes(pack)
-    parent = os.getppid()
-    while not stop.is_set() and os.getppid() == parent:
-        with following.get_lock():
-            number = following.value
-            following.value += 1
-        batch = make_batch(pack, weights, alike, number, seed, plan, side.value, severity.value)
-        while not stop.is_set() and os.getppid() == parent:
-            try:
-                sink.put(batch, timeout=5.0)
-                break
-            except queue.Full:
-                continue

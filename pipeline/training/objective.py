@@ -27,14 +27,15 @@ class ObjectiveSettings:
 class KeyQueue:
     """Keep the newest `size` keys `[size, d]` with the picture number of each (−1: drawn, −2: empty)."""
 
-    def __init__(self, size: int, dimension: int) -> None:
-        self.keys = functional.normalize(torch.randn(size, dimension, generator=torch.Generator().manual_seed(1)))
-        self.ids = torch.full((size,), -2, dtype=torch.int64)
+    def __init__(self, size: int, dimension: int, device: str = "cpu") -> None:
+        keys = functional.normalize(torch.randn(size, dimension, generator=torch.Generator().manual_seed(1)))
+        self.keys = keys.to(device)
+        self.ids = torch.full((size,), -2, dtype=torch.int64, device=device)
         self.cursor = 0
 
     def push(self, keys: Tensor, ids: Tensor) -> None:
         """Overwrite the oldest keys."""
-        places = (torch.arange(len(keys)) + self.cursor) % len(self.keys)
+        places = (torch.arange(len(keys), device=keys.device) + self.cursor) % len(self.keys)
         self.keys[places] = keys
         self.ids[places] = ids
         self.cursor = int((self.cursor + len(keys)) % len(self.keys))
@@ -54,9 +55,9 @@ def stranger_scores(queries: Tensor, keys: Tensor, ids: Tensor, memory: KeyQueue
     """
     count = len(keys)
     all_ids = ids.repeat(len(queries) // count)
-    own = torch.arange(len(queries)) % count
+    own = torch.arange(len(queries), device=queries.device) % count
     low = torch.finfo(torch.float32).min
-    same_base = own[:, None] == torch.arange(count)[None, :]
+    same_base = own[:, None] == own[None, :count]
     same_twin = own[:, None] == own[None, :]
     parts = (
         (queries @ keys.T).masked_fill(forbidden_pairs(all_ids, ids, unlabelled) | same_base, low),
@@ -74,8 +75,11 @@ def copy_loss(
     unlabelled: Tensor,
     settings: ObjectiveSettings,
     entropy_share: float = 1.0,
-) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss and its parts for `queries` `[v * n, d]` (gradient) and `keys` `[n, d]` (none)."""
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss and its parts for `queries` `[v * n, d]` (gradient) and `keys` `[n, d]` (none).
+
+    All stay on their device.
+    """
     count = len(keys)
     strangers = stranger_scores(queries, keys, ids, memory, unlabelled)
     negatives = torch.logsumexp(strangers / settings.temperature, dim=1)
@@ -88,11 +92,11 @@ def copy_loss(
     entropy = -0.5 * torch.log((2.0 - 2.0 * nearest).clamp_min(1e-4)).mean()
     loss = found + settings.twin_weight * twins + settings.entropy_weight * entropy_share * entropy
     parts = {
-        "infonce": float(found.detach()),
-        "twins": float(twins.detach()),
-        "entropy": float(entropy.detach()),
-        "positive": float(positive.detach().mean()),
-        "nearest": float(nearest.detach().mean()),
-        "top1": float((positive > nearest).float().mean()),
+        "infonce": found.detach(),
+        "twins": twins.detach(),
+        "entropy": entropy.detach(),
+        "positive": positive.detach().mean(),
+        "nearest": nearest.detach().mean(),
+        "top1": (positive > nearest).float().mean(),
     }
     return loss, parts

@@ -1,4 +1,7 @@
-"""The training loop: resumable, sized by wall time, logged line by line as JSON."""
+"""The training loop: resumable, sized by wall time, logged line by line as JSON.
+
+Several networks can learn from one stream of batches: making the views costs more than learning from them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,24 +17,35 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.models.compact import CompactNet, CompactShape
-from pipeline.training.data import Batch, BatchPlan, BatchStream, Pack, open_pack, unlabelled_pairs
+from pipeline.training.data import Batch, BatchPlan, Pack, open_pack, unlabelled_pairs
 from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
+from pipeline.training.stream import BatchStream
 
-# Small pictures first: what is learnt early does not need the detail, and steps cost half. All sides are multiples of
-# 32: at 80 pixels the odd feature maps cost as much as those of 96.
-SIDE_SCHEDULE = ((0.0, 64), (0.62, 96))
-# A network that goes on from earlier weights needs no small pictures.
-GOING_ON_SIDE = 96
+# On a processor small pictures come first: what is learnt early does not need the detail, and steps cost half. All
+# sides are multiples of 32: at 80 pixels the odd feature maps cost as much as those of 96.
+SMALL_SIDE = 64
+SMALL_UNTIL = 0.62
 # A step that took longer than this was a stopped process or a sleeping machine, not training.
 LONGEST_STEP_SECONDS = 30.0
 # From this share of the time on, batch norms run on the averaged statistics, as they do in the shipped network.
 FREEZE_AT = 0.70
 LOG_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NetPlan:
+    """State one network to train: the side in pixels of what it sees, its layers, and weights to go on from."""
+
+    name: str = "net"
+    side: int = 96
+    shape: CompactShape = field(default_factory=CompactShape)
+    weights: str | None = None  # a .safetensors file, instead of random weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +58,56 @@ class TrainingSettings:
     weight_decay: float = 0.05
     warmup_steps: int = 200
     queue_size: int = 8192
+    last_momentum: float = 0.996  # of the moving average; nearer to 1 where there are more steps
     checkpoint_seconds: float = 180.0
     processes: int = 2
-    weights: str | None = None  # a .safetensors file to go on from, instead of random weights
+    device: str = "cpu"
+    nets: tuple[NetPlan, ...] = (NetPlan(),)
     plan: BatchPlan = field(default_factory=BatchPlan)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    shape: CompactShape = field(default_factory=CompactShape)
+
+    @property
+    def side(self) -> int:
+        """The side in pixels at which views are made: the largest that a network sees."""
+        return max(net.side for net in self.nets)
 
 
 @dataclass(slots=True)
 class RunState:
-    """Hold what changes during a run and goes into its checkpoint."""
+    """Hold what changes during a run of one network and goes into its checkpoint."""
 
     net: CompactNet
     average: CompactNet
     optimizer: torch.optim.Optimizer
     memory: KeyQueue
+    side: int
+    going_on: bool
     step: int = 0
     trained_seconds: float = 0.0
 
 
-def side_at(progress: float, going_on: bool = False) -> int:
-    """Return the side in pixels to train at when `progress` 0–1 of the time is gone."""
-    if going_on:
-        return GOING_ON_SIDE
-    return [side for start, side in SIDE_SCHEDULE if progress >= start][-1]
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Hold a batch on the device: uint8 `[n, 3, s, s]` and `[views * n, 3, s, s]`, picture numbers `[n]`."""
+
+    weak: Tensor
+    strong: Tensor
+    ids: Tensor
 
 
-def severity_at(progress: float, going_on: bool = False) -> float:
+def side_at(settings: TrainingSettings, progress: float) -> int:
+    """Return the side in pixels of the views when `progress` 0–1 of the time is gone.
+
+    An accelerator waits for the views anyway, and a network that goes on from earlier weights needs no small pictures.
+    """
+    going_on = any(net.weights is not None for net in settings.nets)
+    small = settings.device == "cpu" and not going_on and progress < SMALL_UNTIL
+    return min(SMALL_SIDE, settings.side) if small else settings.side
+
+
+def severity_at(settings: TrainingSettings, progress: float) -> float:
     """Return how hard the strong views are: they grow to full strength over the first eighth."""
+    going_on = all(net.weights is not None for net in settings.nets)
     return 1.0 if going_on else min(1.0, 0.5 + 4.0 * progress)
 
 
@@ -81,20 +117,21 @@ def rate_at(settings: TrainingSettings, step: int, progress: float) -> float:
     return settings.learning_rate * warm * max(0.004, 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
 
 
-def momentum_at(step: int, progress: float) -> float:
+def momentum_at(settings: TrainingSettings, step: int, progress: float) -> float:
     """Return the share that the moving average keeps per step: it forgets its random start quickly."""
-    return min((1.0 + step) / (10.0 + step), 0.996 - 0.006 * 0.5 * (1.0 + math.cos(math.pi * progress)))
+    last = settings.last_momentum
+    return min((1.0 + step) / (10.0 + step), last - (last - 0.99) * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
-def start(settings: TrainingSettings) -> RunState:
-    """Return a fresh run."""
+def start(settings: TrainingSettings, plan: NetPlan) -> RunState:
+    """Return a fresh run of one network."""
     torch.manual_seed(settings.seed)
-    net = CompactNet(settings.shape).to(memory_format=torch.channels_last)
-    if settings.weights is not None:
-        loaded = {name: value.float() for name, value in load_file(settings.weights).items()}
+    net = CompactNet(plan.shape).to(settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if plan.weights is not None:
+        loaded = {name: value.float() for name, value in load_file(plan.weights).items()}
         missing, unexpected = net.load_state_dict(loaded, strict=False)
         if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-            raise ValueError(f"{settings.weights} does not fit the network of this recipe")
+            raise ValueError(f"{plan.weights} does not fit the network of this recipe")
     average = deepcopy(net).eval().requires_grad_(False)
     decayed = [p for p in net.parameters() if p.ndim > 1]
     free = [p for p in net.parameters() if p.ndim <= 1]
@@ -103,7 +140,8 @@ def start(settings: TrainingSettings) -> RunState:
         lr=settings.learning_rate,
         betas=(0.9, 0.98),
     )
-    return RunState(net, average, optimizer, KeyQueue(settings.queue_size, settings.shape.dimension))
+    memory = KeyQueue(settings.queue_size, plan.shape.dimension, settings.device)
+    return RunState(net, average, optimizer, memory, plan.side, plan.weights is not None)
 
 
 def save_checkpoint(state: RunState, folder: Path) -> None:
@@ -141,7 +179,7 @@ def load_checkpoint(state: RunState, folder: Path) -> bool:
     path = folder / "checkpoint.pt"
     if not path.exists():
         return False
-    whole: dict[str, Any] = torch.load(path, weights_only=True)
+    whole: dict[str, Any] = torch.load(path, weights_only=True, map_location=state.memory.keys.device)
     state.net.load_state_dict(whole["net"])
     state.average.load_state_dict(whole["average"])
     state.optimizer.load_state_dict(whole["optimizer"])
@@ -156,29 +194,41 @@ def as_tensor(views: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(views).permute(0, 3, 1, 2)
 
 
+def on_device(batch: Batch, device: str) -> Views:
+    """Move a batch to the device."""
+    weak, strong = (as_tensor(views).to(device) for views in (batch.weak, batch.strong))
+    return Views(weak, strong, torch.from_numpy(batch.ids).to(device))
+
+
+def shrunk(views: Tensor, side: int) -> Tensor:
+    """Shrink uint8 views `[n, 3, s, s]` to a network's side by averaging; smaller ones stay as they are."""
+    if views.shape[-1] <= side:
+        return views
+    return functional.adaptive_avg_pool2d(views.float(), side).contiguous(memory_format=torch.channels_last)
+
+
 def take_step(
-    state: RunState, batch: Batch, unlabelled: Tensor, settings: TrainingSettings, progress: float
-) -> dict[str, float]:
-    """Learn from one batch and return the parts of its loss."""
+    state: RunState, views: Views, unlabelled: Tensor, settings: TrainingSettings, progress: float
+) -> dict[str, Tensor]:
+    """Learn from one batch and return the parts of its loss, left on the device."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate_at(settings, state.step, progress)
     set_mode(state, progress)
-    ids = torch.from_numpy(batch.ids)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(views.ids.device.type, torch.bfloat16):
         with torch.no_grad():
-            keys = state.average(as_tensor(batch.weak)).float()
-        queries = state.net(as_tensor(batch.strong)).float()
+            keys = state.average(shrunk(views.weak, state.side)).float()
+        queries = state.net(shrunk(views.strong, state.side)).float()
     loss, parts = copy_loss(
-        queries, keys, ids, state.memory, unlabelled, settings.objective, min(1.0, state.step / 400)
+        queries, keys, views.ids, state.memory, unlabelled, settings.objective, min(1.0, state.step / 400)
     )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), 3.0)
     state.optimizer.step()
-    state.memory.push(keys, ids)
-    follow(state, momentum_at(state.step, progress))
+    state.memory.push(keys, views.ids)
+    follow(state, momentum_at(settings, state.step, progress))
     state.step += 1
-    return {"loss": float(loss.detach()), "gradient": float(norm), **parts}
+    return {"loss": loss.detach(), "gradient": norm, **parts}
 
 
 def set_mode(state: RunState, progress: float) -> None:
@@ -197,59 +247,74 @@ def set_mode(state: RunState, progress: float) -> None:
 def follow(state: RunState, momentum: float) -> None:
     """Move the average towards the network; batch-norm statistics follow like weights."""
     current = state.net.state_dict()
-    for name, value in state.average.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(current[name], 1.0 - momentum)
+    pairs = [(value, current[name]) for name, value in state.average.state_dict().items() if value.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], 1.0 - momentum)
 
 
-def run(pack_folder: Path, out: Path, settings: TrainingSettings) -> RunState:
-    """Train until the minutes are used up, going on from a checkpoint in `out` if there is one."""
-    out.mkdir(parents=True, exist_ok=True)
+def folder_of(out: Path, settings: TrainingSettings, plan: NetPlan) -> Path:
+    """Return where a network's checkpoint and weights go: `out`, or one folder each in it where there are several."""
+    return out if len(settings.nets) == 1 else out / plan.name
+
+
+def run(pack_folder: Path, out: Path, settings: TrainingSettings) -> list[RunState]:
+    """Train until the minutes are used up, going on from the checkpoints in `out` if there are any."""
     pack: Pack = open_pack(pack_folder)
-    unlabelled = torch.from_numpy(unlabelled_pairs(pack))
-    state = start(settings)
-    resumed = load_checkpoint(state, out)
-    total = settings.minutes * 60.0
+    torch.backends.cudnn.benchmark = True
+    unlabelled = torch.from_numpy(unlabelled_pairs(pack)).to(settings.device)
+    folders = [folder_of(out, settings, plan) for plan in settings.nets]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    states = [start(settings, plan) for plan in settings.nets]
+    resumed = [load_checkpoint(state, folder) for state, folder in zip(states, folders, strict=True)]
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-        facts = {"event": "resume" if resumed else "start", "pictures": len(pack), "step": state.step}
+        facts = {"event": "resume" if any(resumed) else "start", "pictures": len(pack), "step": states[0].step}
         write_line(log, facts | {"settings": asdict(settings), "unlabelled": float(unlabelled.float().mean())})
-        stream = BatchStream(pack_folder, settings.plan, settings.seed, state.step, settings.processes)
+        reuse = settings.device == "cpu"
+        stream = BatchStream(
+            pack_folder, settings.plan, settings.seed, states[0].step, settings.processes, settings.side, reuse
+        )
         try:
-            loop(state, stream, unlabelled, settings, total, out, log)
+            loop(states, stream, unlabelled, settings, folders, log)
         finally:
             # Also when told to stop: nothing learnt is lost.
             stream.close()
-            save_checkpoint(state, out)
-        write_line(log, {"event": "end", "step": state.step, "seconds": round(state.trained_seconds, 1)})
-    return state
+            for state, folder in zip(states, folders, strict=True):
+                save_checkpoint(state, folder)
+        write_line(log, {"event": "end", "step": states[0].step, "seconds": round(states[0].trained_seconds, 1)})
+    return states
 
 
 def loop(
-    state: RunState,
+    states: Sequence[RunState],
     stream: BatchStream,
     unlabelled: Tensor,
     settings: TrainingSettings,
-    total: float,
-    out: Path,
+    folders: Sequence[Path],
     log: Any,
 ) -> None:
-    """Take steps, log them and write checkpoints until `total` seconds of training are reached."""
+    """Take steps, log them and write checkpoints until the minutes are used up."""
     saved = clock = time.monotonic()
-    going_on = settings.weights is not None
-    while state.trained_seconds < total:
-        progress = state.trained_seconds / total
-        stream.demand(side_at(progress, going_on), severity_at(progress, going_on))
+    total = settings.minutes * 60.0
+    first = states[0]
+    while first.trained_seconds < total:
+        progress = first.trained_seconds / total
+        stream.demand(side_at(settings, progress), severity_at(settings, progress))
         batch = next(stream)
-        parts = take_step(state, batch, unlabelled, settings, progress)
+        views = on_device(batch, settings.device)
+        parts = [take_step(state, views, unlabelled, settings, progress) for state in states]
+        if first.step % LOG_EVERY_STEPS == 0:
+            for plan, state, part in zip(settings.nets, states, parts, strict=True):
+                facts = {"net": plan.name, "step": state.step, "seconds": round(first.trained_seconds, 1)}
+                facts |= {"side": batch.weak.shape[1], "fresh": stream.fresh, "reused": stream.reused}
+                facts |= {"rate": rate_at(settings, state.step, progress)}
+                write_line(log, facts | {key: round(float(value), 4) for key, value in part.items()})
         now = time.monotonic()
-        state.trained_seconds += min(now - clock, LONGEST_STEP_SECONDS)
+        for state in states:
+            state.trained_seconds += min(now - clock, LONGEST_STEP_SECONDS)
         clock = now
-        if state.step % LOG_EVERY_STEPS == 0:
-            facts = {"step": state.step, "seconds": round(state.trained_seconds, 1), "side": batch.weak.shape[1]}
-            facts |= {"fresh": stream.fresh, "reused": stream.reused, "rate": rate_at(settings, state.step, progress)}
-            write_line(log, facts | {key: round(value, 4) for key, value in parts.items()})
         if now - saved > settings.checkpoint_seconds:
-            save_checkpoint(state, out)
+            for state, folder in zip(states, folders, strict=True):
+                save_checkpoint(state, folder)
             saved = now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bench.copies import KINDS, edited_copy, random_grade
 from bench.embedders import measure
 from pipeline.embedding import load_compact
 from pipeline.models.compact import CompactNet, CompactShape
-from pipeline.training.__main__ import chosen_sets
+from pipeline.training.__main__ import chosen_sets, net_plan
 from pipeline.training.augment import base_picture, squash, strong_view, weak_view
 from pipeline.training.data import (
     BatchPlan,
@@ -28,15 +29,19 @@ from pipeline.training.data import (
 )
 from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss, forbidden_pairs
 from pipeline.training.train import (
-    SIDE_SCHEDULE,
+    SMALL_SIDE,
+    NetPlan,
     TrainingSettings,
     as_tensor,
     export_weights,
     load_checkpoint,
     momentum_at,
+    on_device,
     rate_at,
+    run,
     save_checkpoint,
     severity_at,
+    shrunk,
     side_at,
     start,
     take_step,
@@ -151,32 +156,51 @@ def test_the_queue_forgets_the_oldest() -> None:
 
 def test_schedules_run_from_start_to_end() -> None:
     settings = TrainingSettings()
-    assert side_at(0.0) == SIDE_SCHEDULE[0][1]
-    assert side_at(1.0) == SIDE_SCHEDULE[-1][1]
-    assert severity_at(0.0) < severity_at(0.2) == 1.0
+    assert side_at(settings, 0.0) == SMALL_SIDE
+    assert side_at(settings, 1.0) == 96
+    assert side_at(replace(settings, device="cuda"), 0.0) == 96
+    assert severity_at(settings, 0.0) < severity_at(settings, 0.2) == 1.0
     assert rate_at(settings, 0, 0.0) < settings.learning_rate / 100
     assert rate_at(settings, 10_000, 0.5) == pytest.approx(settings.learning_rate / 2)
     assert rate_at(settings, 10_000, 1.0) < settings.learning_rate / 100
-    assert momentum_at(0, 0.0) < 0.2 < momentum_at(5000, 0.0) < momentum_at(5000, 1.0) < 1
+    momenta = [momentum_at(settings, step, progress) for step, progress in ((0, 0.0), (5000, 0.0), (5000, 1.0))]
+    assert momenta[0] < 0.2 < momenta[1] < momenta[2] < 1
 
 
 def test_a_run_goes_on_where_it_stopped(pack_folder: Path, tmp_path: Path) -> None:
     pack = open_pack(pack_folder)
-    settings = replace(TrainingSettings(), shape=SMALL, queue_size=64, plan=BatchPlan(bases=6))
+    plan = NetPlan(side=32, shape=SMALL)
+    settings = replace(TrainingSettings(), nets=(plan,), queue_size=64, plan=BatchPlan(bases=6))
     unlabelled = torch.from_numpy(unlabelled_pairs(pack))
     batch = make_batch(pack, sampling_weights(pack, 100), look_alikes(pack), 0, 1, settings.plan, 32, 1.0)
-    state = start(settings)
+    state = start(settings, plan)
     assert not load_checkpoint(state, tmp_path)
     for _ in range(2):
-        facts = take_step(state, batch, unlabelled, settings, 0.0)
-    assert np.isfinite(facts["loss"])
+        facts = take_step(state, on_device(batch, "cpu"), unlabelled, settings, 0.0)
+    assert np.isfinite(float(facts["loss"]))
     state.trained_seconds = 12.5
     save_checkpoint(state, tmp_path)
-    again = start(replace(settings, seed=9))
+    again = start(replace(settings, seed=9), plan)
     assert load_checkpoint(again, tmp_path)
     assert (again.step, again.trained_seconds, again.memory.cursor) == (2, 12.5, 12)
     for name, value in state.average.state_dict().items():
         assert torch.equal(value, again.average.state_dict()[name]), name
+
+
+def test_several_networks_learn_from_one_stream_of_batches(pack_folder: Path, tmp_path: Path) -> None:
+    nets = (net_plan("small:32:8,8,16,16:0,1,1,1"), net_plan("large:48:8,8,16,16:1,1,1,1"))
+    settings = TrainingSettings(minutes=1e-5, nets=nets, queue_size=64, processes=1, plan=BatchPlan(bases=6))
+    states = run(pack_folder, tmp_path, settings)
+    assert [state.step for state in states] == [1, 1]
+    assert all((tmp_path / name / "snapshot.safetensors").exists() for name in ("small", "large"))
+    steps = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in steps] == ["start", "end"]
+
+
+def test_views_are_shrunk_by_averaging() -> None:
+    views = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
+    assert shrunk(views, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert shrunk(views, 8) is views
 
 
 def test_exported_weights_embed_like_the_network(tmp_path: Path) -> None:
