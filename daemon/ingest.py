@@ -15,6 +15,7 @@ from store.catalog import Catalog
 from store.records import CatalogFile, Failure, FailureKind, Measurement
 
 _BATCH = 8  # small: while a batch is admitted, the workers live on what waits in their pipes
+_MOST_STORED = 64  # measured files that wait for admission, 100 KB each: the workers run ahead, but not out of sight
 _WAIT_SECONDS = 0.2
 _RETRY_FIRST_SECONDS = 30.0
 _RETRY_LONGEST_SECONDS = 3600.0
@@ -54,7 +55,7 @@ class Ingest:
 
     def feed(self, waiting: Iterator[Job]) -> bool:
         """Hand jobs to idle workers; tell whether there may be more jobs."""
-        while self.pool.free:
+        while self.pool.free and len(self._batch) < _MOST_STORED:
             job = self._next_again() or next(waiting, None)
             if job is None:
                 return False
@@ -70,12 +71,18 @@ class Ingest:
         return self._again.popleft() if self._again and self._again[0][1] not in self._folders else None
 
     def turn(self, wait_seconds: float, *, flush: bool) -> int:
-        """Collect results and admit a full batch (or, with `flush`, whatever is there once the workers are idle)."""
-        for task, result in self.pool.results(wait_seconds):
+        """Collect results and admit a full batch (or, with `flush`, whatever is there once the workers are idle).
+
+        While the network is being loaded, which takes seconds, what the workers measure is stored up.
+        """
+        ready = len(self._batch) >= _BATCH and not self.flow.warming
+        for task, result in self.pool.results(0.0 if ready else wait_seconds):
             self.measured += 1
             seen = Seen(self._folders.pop(task.path), result)
             if not self._put_off(seen):
                 self._batch.append(seen)
+        if self.flow.warming and self.pool.pending:
+            return 0
         if len(self._batch) < _BATCH and not (flush and not self.pool.pending):
             return 0
         return self._admit()
@@ -104,7 +111,7 @@ class Ingest:
         return True
 
     def _admit(self) -> int:
-        batch, self._batch = self._batch, []
+        batch, self._batch = self._batch[:_BATCH], self._batch[_BATCH:]
         if not batch:
             return 0
         try:

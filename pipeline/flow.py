@@ -61,6 +61,7 @@ class Flow:
         self._folder = folder
         self._settings = settings
         self._models = Models(catalog, settings.embedding)
+        self._warming = False
         if catalog.remembered(_SETTINGS_KEY) is None:
             self._remember_settings()
         self._open()
@@ -216,8 +217,17 @@ class Flow:
 
     def warm_up(self) -> None:
         """Load the network ahead of its first use, from any thread; what is wrong with it is told at that use."""
-        with suppress(DedupdError):
-            self._models.load()
+        self._warming = True
+        try:
+            with suppress(DedupdError):
+                self.load_model()
+        finally:
+            self._warming = False
+
+    @property
+    def warming(self) -> bool:
+        """Whether `warm_up` is at work, so that admitting would have to wait for it."""
+        return self._warming
 
     def load_model(self) -> None:
         """Load the network now. Raises ModelError for weights that are missing or of another model."""

@@ -1,7 +1,9 @@
 """Files → workers → flow: a torn file that changed a moment ago is not believed to be damaged."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -51,3 +53,31 @@ def test_a_scan_believes_what_it_sees(tmp_path: Path, ingest: tuple[Ingest, Cloc
     path.write_bytes(tiny(1)[:-40])
     clock.now_ns = path.stat().st_ctime_ns
     assert sum(loop.run([(folder_id, str(path))])) == 1
+
+
+def test_workers_go_on_while_the_network_is_loaded(
+    tmp_path: Path, ingest: tuple[Ingest, Clock, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, _, folder_id = ingest
+    (tmp_path / "hot").mkdir()
+    jobs = []
+    for number in range(20):
+        path = tmp_path / f"hot/{number}.png"
+        path.write_bytes(tiny(number)[:-40])
+        jobs.append((folder_id, str(path)))
+    loading = loop.flow.load_model
+    measured_meanwhile: list[int] = []
+
+    def slowly() -> None:
+        deadline = time.monotonic() + 20
+        while loop.measured < 19 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        measured_meanwhile.append(loop.measured)
+        loading()
+
+    monkeypatch.setattr(loop.flow, "load_model", slowly)
+    loader = Thread(target=loop.flow.warm_up)
+    loader.start()
+    assert sum(loop.run(jobs)) == 20
+    loader.join()
+    assert measured_meanwhile[0] >= 19
