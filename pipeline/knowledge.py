@@ -123,12 +123,13 @@ class Ranks:
         facts: "Facts",
         settings: KeeperSettings,
         rulings: RulingBook,
-        rounds_won: Callable[[int], int] = lambda image_id: 0,
+        later: tuple["Ranks", Callable[[int], int]] | None = None,
     ) -> None:
+        """`later` holds, for the order of a later round, the order by merit alone and how to tell the rounds won."""
         self._facts = facts
         self._settings = settings
         self._rulings = rulings
-        self._rounds_won = rounds_won
+        self._later = later
         self._known: Recent[int, Rank] = Recent(self._load, 50_000)
 
     def __call__(self, image_id: int) -> Rank:
@@ -136,8 +137,14 @@ class Ranks:
         return self._known(image_id)
 
     def _load(self, image_id: int) -> Rank:
+        won = 0
+        if self._later is not None:
+            by_merit, rounds_won = self._later
+            won = rounds_won(image_id)
+            if not won:  # as nearly all
+                return by_merit(image_id)
         image, files = self._facts(image_id)
-        return self._rulings.placed(rank(image, files, self._settings, rounds_won=self._rounds_won(image_id)))
+        return self._rulings.placed(rank(image, files, self._settings, rounds_won=won))
 
     def forget(self) -> None:
         """Drop what was remembered; to be called whenever files changed."""
@@ -181,8 +188,8 @@ class Knowledge:
 
     def _orders_at(self, level: Level, settings: KeeperSettings) -> list["Ranks"]:
         """Make the order of each round: by merit at first, then by rounds won as well."""
-        later = (partial(self.rounds_won, level, number) for number in range(1, ROUNDS + 1))
-        return [self.ranks, *(Ranks(self._facts, settings, self.rulings, won) for won in later)]
+        later = ((self.ranks, partial(self.rounds_won, level, number)) for number in range(1, ROUNDS + 1))
+        return [self.ranks, *(Ranks(self._facts, settings, self.rulings, each) for each in later)]
 
     def _view(self, level: Level, standings: LiveStandings, number: int) -> LevelView:
         return LevelView(level, standings, self.matcher, self._orders[level][number], self.rulings)

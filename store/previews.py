@@ -1,9 +1,9 @@
 """Keep small oriented pictures by content hash, for verification, report and web page. May be deleted."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from store.errors import StateError
 from store.text import printable
@@ -37,16 +37,17 @@ class Previews:
         if self.read(sha256) == jpeg:
             return
         try:
+            part = f"{path}{_PART}"
             try:
-                handle, part = tempfile.mkstemp(_PART, dir=path.parent)  # of mode 0600
+                file = _fresh(part)
             except FileNotFoundError:
                 for folder in (self.folder, path.parent):
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                handle, part = tempfile.mkstemp(_PART, dir=path.parent)
+                file = _fresh(part)
             try:
-                with os.fdopen(handle, "wb") as file:
+                with file:
                     file.write(jpeg)
-                Path(part).replace(path)
+                os.replace(part, path)
             except OSError:
                 Path(part).unlink(missing_ok=True)
                 raise
@@ -88,6 +89,16 @@ class Previews:
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self.folder.glob("??/*") if path.is_file())
+
+
+def _fresh(part: str) -> BinaryIO:
+    """Open a file that was not there, for its owner only; what an interrupted write left goes. There is one writer."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.fdopen(os.open(part, flags, 0o600), "wb")
+    except FileExistsError:
+        os.unlink(part)
+        return os.fdopen(os.open(part, flags, 0o600), "wb")
 
 
 def _wanted(path: Path, keep: Callable[[bytes], bool]) -> bool:

@@ -125,3 +125,12 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot write the preview"):
         Previews(tmp_path / "previews").write(key(1), JPEG)
     assert Previews(tmp_path / "previews").read(key(1)) is None
+
+
+def test_what_an_interrupted_write_left_is_in_nobodys_way(previews: Previews) -> None:
+    part = previews.path_of(key(1)).with_suffix(".jpg.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half of it")
+    previews.write(key(1), JPEG)
+    assert previews.read(key(1)) == JPEG
+    assert not part.exists()
