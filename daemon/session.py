@@ -11,7 +11,7 @@ from daemon.config import Settings
 from daemon.folders import look, unchanged
 from daemon.ingest import Ingest
 from daemon.state import InstanceLock, StateFolder
-from daemon.workers import WorkerPool
+from daemon.workers import Launched, WorkerPool
 from pipeline.actions import ActionSettings, Outcome, recover
 from pipeline.flow import Flow
 from pipeline.manifest import MANIFEST_NAME
@@ -38,7 +38,15 @@ class Session:
     a damaged catalog before any file is touched.
     """
 
-    def __init__(self, state: StateFolder, settings: Settings, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        state: StateFolder,
+        settings: Settings,
+        clock_ns: Callable[[], int] = time.time_ns,
+        launched: Sequence[Launched] = (),
+    ) -> None:
+        """`launched` are processes for the pool of workers that were given a head start."""
+        self._launched = launched
         self.state = state
         self.settings = settings
         self.clock_ns = clock_ns
@@ -104,7 +112,9 @@ class Session:
     def ingest(self) -> Ingest:
         """The loop that carries files through the flow."""
         if self._ingest is None:
-            pool = WorkerPool(self.settings.workers, self.settings.decode, self.settings.quality)
+            settings, launched = self.settings, self._launched
+            pool = WorkerPool(settings.workers, settings.decode, settings.quality, launched=launched)
+            self._launched = ()
             self._ingest = Ingest(self.flow, self.catalog, self.arrivals, pool, self.clock_ns)
         return self._ingest
 

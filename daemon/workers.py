@@ -6,7 +6,8 @@ dies costs its file one of two attempts; a worker that hangs is killed. Not `con
 process breaks the pool; not `multiprocessing.Process`, which runs the parent's main module once more.
 
 The wire: the parent sends sys.path, then a `_Setup`, then tasks; the worker answers with `_READY`, then one result
-for each task, in order. A few tasks wait in the pipe, so that a worker has work while the parent is busy embedding.
+for each task, in order. Decoders are imported before the setup is there, so that a first scan need not wait for both.
+A few tasks wait in the pipe, so that a worker has work while the parent is busy embedding.
 """
 
 import importlib
@@ -19,8 +20,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -95,6 +96,41 @@ class _Worker:
     queue: deque[_Attempt] = field(default_factory=deque)
 
 
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A process that imports the decoders and waits for its setup; it ends when its pipe closes."""
+
+    process: subprocess.Popen[bytes]
+    pipe: "Connection[object, object]"
+
+
+def launch() -> Launched:
+    """Start a process. Raises OSError where the system has none left."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _ENTRY, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | _ENVIRONMENT,
+        )
+        launched = Launched(process, Connection(ours.detach()))
+    with _pipe_may_be_broken():
+        launched.pipe.send(sys.path)
+    return launched
+
+
+def head_start() -> list[Launched]:
+    """Start a process for each core, as many as can be had, while the settings are still being read."""
+    started: list[Launched] = []
+    with suppress(OSError):
+        while len(started) < _usable_cores():
+            started.append(launch())
+    return started
+
+
 class WorkerPool:
     """Measure files in processes that may crash, hang or run out of memory, at the cost of that file alone.
 
@@ -108,13 +144,18 @@ class WorkerPool:
         quality_settings: "QualitySettings",
         *,
         target: str = "pipeline.measuring:measure",
+        launched: Sequence[Launched] = (),
     ) -> None:
-        """Prepare a pool; `target` names the function (task, decode settings, quality settings) → result."""
+        """Prepare a pool; `target` names the function (task, decode settings, quality settings) → result.
+
+        It takes over the processes that are `launched` already.
+        """
         self._settings = settings
         self._size = settings.processes or _usable_cores()
         self._setup = _Setup(
             target, decode_settings, quality_settings, settings.timeout_seconds, settings.memory_limit_mb
         )
+        self._launched = list(launched)
         self._waiting: deque[_Attempt] = deque()
         self._workers: list[_Worker] = []
         self._results: deque[tuple[MeasureTask, Result]] = deque()
@@ -171,12 +212,14 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers at once; tasks not yet answered are forgotten."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.pipe.close()
-            worker.process.wait()
+        everyone: list[_Worker | Launched] = [*self._workers, *self._launched]
+        for each in everyone:
+            each.process.kill()
+        for each in everyone:
+            each.pipe.close()
+            each.process.wait()
         self._workers.clear()
+        self._launched.clear()
         self._waiting.clear()
         self._results.clear()
 
@@ -218,22 +261,11 @@ class WorkerPool:
             return None
 
     def _start(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
-            process = subprocess.Popen(
-                [sys.executable, "-c", _ENTRY, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=os.environ | _ENVIRONMENT,
-            )
-            pipe: Connection[object, object] = Connection(ours.detach())
-        worker = _Worker(process, pipe, time.monotonic() + _START_SECONDS)
+        launched = self._launched.pop() if self._launched else launch()
+        worker = _Worker(launched.process, launched.pipe, time.monotonic() + _START_SECONDS)
         self._workers.append(worker)
         with _pipe_may_be_broken():
-            pipe.send(sys.path)
-            pipe.send(self._setup)
+            worker.pipe.send(self._setup)
         return worker
 
     def _collect(self, timeout_seconds: float) -> None:
@@ -317,10 +349,14 @@ def serve(pipe: "Connection[object, object]") -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
-    setup = pipe.recv()
-    assert isinstance(setup, _Setup)
     silence = os.open(os.devnull, os.O_WRONLY)
     confine()  # before the decoders are there: threads that they start now would stay free
+    importlib.import_module("pipeline.measuring")
+    try:
+        setup = pipe.recv()
+    except EOFError:  # launched for nothing
+        return
+    assert isinstance(setup, _Setup)
     module, _, name = setup.target.partition(":")
     target = getattr(importlib.import_module(module), name)
     cv2 = importlib.import_module("cv2")

@@ -47,16 +47,20 @@ def command(
     config: Path | None, state: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge every picture in the folders against everything that is known, once."""
-    from daemon.config import config_to_judge_with, load_settings
-    from daemon.session import Session
     from daemon.state import StateFolder
+    from daemon.workers import head_start
 
     started = time.monotonic()
+    roots = _real_roots(folders)
+    first_scan = not StateFolder(state).catalog.exists()
+    launched = head_start() if first_scan else []  # a later scan may find that nothing is new
+    from daemon.config import config_to_judge_with, load_settings
+    from daemon.session import Session
+
     path = config_to_judge_with(config)
     settings = load_settings(path)
-    roots = _real_roots(folders)
     target = _real_output(output, roots)
-    with Session(StateFolder(state), settings) as session:
+    with Session(StateFolder(state), settings, launched=launched) as session:
         session.state.note_config(path)
         scan = Scan(session, roots, target, action, again, quiet=as_json)
         scan.run()
