@@ -42,12 +42,16 @@ Apply = Callable[[Image.Image, How], Image.Image]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Describe one kind of edit: its grades from mild to hard, and whether it adds something locally."""
+    """Describe one kind of edit: its grades from mild to hard, and whether it adds something locally.
+
+    `pastes` says that the copy shows another picture as well.
+    """
 
     name: str
     grades: tuple[float, ...]
     apply: Apply
     local: bool = False
+    pastes: bool = False
 
 
 def edited_copy(image: Pixels, kind: Kind, grade: int, seed: int, donor: Pixels) -> Pixels:
@@ -356,8 +360,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("logo", (0.12, 0.22, 0.35), _logo, local=True),
     Kind("border", (0.02, 0.06, 0.12), _border),
     Kind("letterbox", (0.08, 0.16, 0.3), _letterbox),
-    Kind("inset", (0.85, 0.7, 0.5), _inset, local=True),
-    Kind("collage", (0.25, 0.4, 0.55), _collage, local=True),
+    Kind("inset", (0.85, 0.7, 0.5), _inset, local=True, pastes=True),
+    Kind("collage", (0.25, 0.4, 0.55), _collage, local=True, pastes=True),
     Kind("screenshot", (0.2, 0.5, 0.9), _screenshot, local=True),
     Kind("scan", (0.5, 1.0, 1.8), _scan),
     Kind("combination-2", (2.0,), _combination, local=True),

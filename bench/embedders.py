@@ -172,6 +172,9 @@ def judge_scores(gallery: Gallery, scores: Scores, unclear: NDArray[np.bool_]) -
     `clear` are the overall figures without the unclear pairs; the figures per kind and per source leave these out
     as well.
     """
+    scores = scores.copy()
+    rows = np.flatnonzero(gallery.pasted >= 0)
+    scores[rows, gallery.pasted[rows]] = -np.inf
     result: dict[str, Any] = {"all": _plain(measure(scores, gallery.own, gallery.silent)), "kinds": {}, "sources": {}}
     result["clear"] = _plain(measure(scores, gallery.own, unclear))
     for number, name in enumerate(gallery.kind_names):

@@ -33,7 +33,10 @@ SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp"))
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Hold JPEG previews of originals and copies; `own[i]` is the original that copy `i` was made of."""
+    """Hold JPEG previews of originals and copies; `own[i]` is the original that copy `i` was made of.
+
+    A copy into which another original was pasted shows both: the pair with that one is neither right nor wrong.
+    """
 
     originals: tuple[bytes, ...]
     copies: tuple[bytes, ...]
@@ -43,6 +46,7 @@ class Gallery:
     source: NDArray[np.int64]
     sources: tuple[str, ...]
     silent: NDArray[np.bool_]
+    pasted: NDArray[np.int64]  # the original that lies in copy `i` as well, −1 for none
     kind_names: tuple[str, ...] = tuple(kind.name for kind in KINDS)
 
 
@@ -95,15 +99,16 @@ def make_gallery(
     usable = [index for index, image in enumerate(images) if image is not None]
     pictures = [image for image in images if image is not None]
     copies: list[bytes] = []
-    own, kinds, grades = [], [], []
+    own, kinds, grades, pasted = [], [], [], []
     for number, kind in enumerate(KINDS):
         for index in rng.choice(len(pictures), min(per_kind, len(pictures)), replace=False):
-            donor = pictures[(int(index) + 1 + int(rng.integers(0, len(pictures) - 1))) % len(pictures)]
+            other = (int(index) + 1 + int(rng.integers(0, len(pictures) - 1))) % len(pictures)
             grade = random_grade(kind, seed * 1_000_003 + int(index))
-            copies.append(preview(edited_copy(pictures[index], kind, grade, seed + int(index), donor)))
+            copies.append(preview(edited_copy(pictures[index], kind, grade, seed + int(index), pictures[other])))
             own.append(int(index))
             kinds.append(number)
             grades.append(grade)
+            pasted.append(other if kind.pastes else -1)
     return Gallery(
         tuple(preview(image) for image in pictures),
         tuple(copies),
@@ -113,6 +118,7 @@ def make_gallery(
         np.array(source)[usable],
         sources,
         alike(pictures),
+        np.array(pasted),
     )
 
 
@@ -163,6 +169,7 @@ def without_seen(gallery: Gallery, trained_on: Sequence[Path]) -> Gallery:
         grade=gallery.grade[rows],
         source=gallery.source[keep],
         silent=gallery.silent[np.ix_(keep, keep)],
+        pasted=np.where(gallery.pasted[rows] < 0, -1, place[gallery.pasted[rows]]),
     )
 
 
@@ -173,6 +180,7 @@ def save_gallery(gallery: Gallery, path: Path) -> None:
     np.savez(
         path, blob=np.frombuffer(blob, np.uint8), lengths=lengths, count=len(gallery.originals), own=gallery.own,
         kind=gallery.kind, grade=gallery.grade, source=gallery.source, silent=gallery.silent,
+        pasted=gallery.pasted,
         sources=np.frombuffer(json.dumps(gallery.sources).encode(), np.uint8),
     )  # fmt: skip
 
@@ -185,5 +193,5 @@ def load_gallery(path: Path) -> Gallery:
     count = int(data["count"])
     return Gallery(
         tuple(parts[:count]), tuple(parts[count:]), data["own"], data["kind"], data["grade"], data["source"],
-        tuple(json.loads(data["sources"].tobytes())), data["silent"],
+        tuple(json.loads(data["sources"].tobytes())), data["silent"], data["pasted"],
     )  # fmt: skip

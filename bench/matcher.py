@@ -130,6 +130,7 @@ def gallery_of(opened: Opened) -> Gallery:
         np.array([sources.index(items[place].source) for place in distinct], np.int64),
         sources,
         alike(map(unpacked, originals)),
+        np.full(len(copies), -1),  # what is pasted in comes from pictures outside of the album
         names,
     )
 

@@ -1,5 +1,7 @@
 """Figures are read off one ranking; the curve agrees with them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bench.embedders import curve, judge_scores, measure, unclear_pairs
@@ -10,7 +12,7 @@ def gallery() -> Gallery:
     own = np.array([0, 1, 2, 3])
     return Gallery(
         (b"",) * 4, (b"",) * 4, own, np.array([0, 0, 1, 1]), np.zeros(4, np.int64), np.array([0, 0, 1, 1]),
-        ("still", "burst"), np.eye(4, dtype=bool), ("jpeg", "crop-50"),
+        ("still", "burst"), np.eye(4, dtype=bool), np.full(4, -1), ("jpeg", "crop-50"),
     )  # fmt: skip
 
 
@@ -30,6 +32,12 @@ def test_figures_per_kind_leave_bursts_out() -> None:
     assert told["clear"]["recall_99"] == 1
     assert set(told["kinds"]) == {"jpeg", "crop-50"}
     assert told["kinds"]["crop-50"]["copies"] == 2
+
+
+def test_a_copy_that_shows_a_second_picture_is_not_wrong_beside_it() -> None:
+    shown = replace(gallery(), pasted=np.array([-1, -1, 3, -1]))
+    told = judge_scores(shown, SCORES, unclear_pairs(shown, []))
+    assert told["all"]["recall_99"] == 1
 
 
 def test_the_curve_passes_through_the_figures() -> None:

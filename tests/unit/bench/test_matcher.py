@@ -16,7 +16,8 @@ def gallery(*kinds: str) -> Gallery:
     count = len(kinds)
     number = np.array([NAMES.index(kind) for kind in kinds])
     zeros = np.zeros(count, np.int64)
-    return Gallery((b"",) * 3, (b"",) * count, np.arange(count) % 3, number, zeros, zeros[:3], ("all",), np.eye(3) > 0)
+    own, silent, pasted = np.arange(count) % 3, np.eye(3) > 0, zeros - 1
+    return Gallery((b"",) * 3, (b"",) * count, own, number, zeros, zeros[:3], ("all",), silent, pasted)
 
 
 def table(*rows: tuple[float, float, float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
