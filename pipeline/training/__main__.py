@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--bases", type=int, default=128, help="pictures per batch, each in three views")
     made.add_argument("--queue", type=int, default=8192, help="earlier keys that serve as strangers")
     made.add_argument("--learning-rate", type=float, default=1.5e-3)
+    made.add_argument("--freeze-at", type=float, default=0.7, help="share of the time with batch statistics of its own")
     made.add_argument("--last-momentum", type=float, default=0.996, help="of the moving average, at the end")
     made.add_argument(
         "--net",
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device=options.device,
         queue_size=options.queue,
         learning_rate=options.learning_rate,
+        freeze_at=options.freeze_at,
         last_momentum=options.last_momentum,
         plan=BatchPlan(bases=options.bases),
         nets=tuple(options.net) if options.net else (NetPlan(),),

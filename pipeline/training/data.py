@@ -57,6 +57,7 @@ class Batch:
     ids: NDArray[np.int64]  # [n]; −1 where the base was drawn or blended
     weak: NDArray[np.uint8]  # [n, s, s, 3]
     strong: NDArray[np.uint8]  # [views * n, s, s, 3], all first views, then all second views
+    donors: NDArray[np.int64]  # [views * n]; the picture that a strong view may show as well
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -188,18 +189,15 @@ def make_batch(
     weak = np.empty((plan.bases, side, side, 3), np.uint8)
     strong = np.empty((plan.views, plan.bases, side, side, 3), np.uint8)
     ids = chosen.copy()
+    donors = rng.integers(0, len(pack), (plan.views, plan.bases))
     for row, index in enumerate(chosen):
-        base, known = base_picture(pack.picture(index), _donor(pack, rng), rng)
+        base, known = base_picture(pack.picture(index), pack.picture(int(rng.integers(0, len(pack)))), rng)
         if not known:
             ids[row] = -1
         weak[row] = weak_view(base, rng, side)
         for view in range(plan.views):
-            strong[view, row] = strong_view(base, _donor(pack, rng), rng, side, severity)
-    return Batch(number, ids, weak, strong.reshape(-1, side, side, 3))
-
-
-def _donor(pack: Pack, rng: np.random.Generator) -> NDArray[np.uint8]:
-    return pack.picture(int(rng.integers(0, len(pack))))
+            strong[view, row] = strong_view(base, pack.picture(donors[view, row]), rng, side, severity)
+    return Batch(number, ids, weak, strong.reshape(-1, side, side, 3), donors.ravel())
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,13 @@ def forbidden_pairs(left: Tensor, right: Tensor, unlabelled: Tensor) -> Tensor:
     return known | (right == -2)[None, :]
 
 
-def stranger_scores(queries: Tensor, keys: Tensor, ids: Tensor, memory: KeyQueue, unlabelled: Tensor) -> Tensor:
+def stranger_scores(
+    queries: Tensor, keys: Tensor, ids: Tensor, donors: Tensor, memory: KeyQueue, unlabelled: Tensor
+) -> Tensor:
     """Return the cosines `[v * n, n + queue + v * n]` of queries to everything that is another picture.
 
-    Columns are the keys of the batch, the queue, and the other queries; what is no negative holds the lowest float.
+    Columns are the keys of the batch, the queue, and the other queries; what is no negative holds the lowest float:
+    also the picture of number `donors` `[v * n]` that was pasted into a query, for the query shows it as well.
     """
     count = len(keys)
     all_ids = ids.repeat(len(queries) // count)
@@ -59,10 +62,14 @@ def stranger_scores(queries: Tensor, keys: Tensor, ids: Tensor, memory: KeyQueue
     low = torch.finfo(torch.float32).min
     same_base = own[:, None] == own[None, :count]
     same_twin = own[:, None] == own[None, :]
+
+    def known(others: Tensor) -> Tensor:
+        return forbidden_pairs(all_ids, others, unlabelled) | (donors[:, None] == others[None, :])
+
     parts = (
-        (queries @ keys.T).masked_fill(forbidden_pairs(all_ids, ids, unlabelled) | same_base, low),
-        (queries @ memory.keys.T).masked_fill(forbidden_pairs(all_ids, memory.ids, unlabelled), low),
-        (queries @ queries.T).masked_fill(forbidden_pairs(all_ids, all_ids, unlabelled) | same_twin, low),
+        (queries @ keys.T).masked_fill(known(ids) | same_base, low),
+        (queries @ memory.keys.T).masked_fill(known(memory.ids), low),
+        (queries @ queries.T).masked_fill(known(all_ids) | same_twin, low),
     )
     return torch.cat(parts, dim=1)
 
@@ -71,6 +78,7 @@ def copy_loss(
     queries: Tensor,
     keys: Tensor,
     ids: Tensor,
+    donors: Tensor,
     memory: KeyQueue,
     unlabelled: Tensor,
     settings: ObjectiveSettings,
@@ -81,7 +89,7 @@ def copy_loss(
     All stay on their device.
     """
     count = len(keys)
-    strangers = stranger_scores(queries, keys, ids, memory, unlabelled)
+    strangers = stranger_scores(queries, keys, ids, donors, memory, unlabelled)
     negatives = torch.logsumexp(strangers / settings.temperature, dim=1)
     positive = (queries * keys.repeat(len(queries) // count, 1)).sum(dim=1)
     found = functional.softplus(negatives - positive / settings.temperature).mean()

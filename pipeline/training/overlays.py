@@ -149,6 +149,23 @@ def picture_in_picture(image: Pixels, donor: Pixels, rng: Generator, least_scale
     return canvas
 
 
+def pasted_over(image: Pixels, donor: Pixels, rng: Generator) -> Pixels:
+    """Paste another picture over up to a third of this one, mostly into a corner: the reverse of the above."""
+    canvas = image.copy()
+    height, width = image.shape[:2]
+    scale = float(rng.uniform(0.2, 0.58))
+    inner_h = max(4, int(height * scale))
+    inner_w = max(4, min(width, int(width * scale * np.exp(rng.uniform(-0.2, 0.1)))))
+    free_h, free_w = height - inner_h, width - inner_w
+    top, left = int(rng.integers(0, free_h + 1)), int(rng.integers(0, free_w + 1))
+    if rng.random() < 0.7:
+        top, left = int(rng.choice((0, free_h))), int(rng.choice((0, free_w)))
+    canvas[top : top + inner_h, left : left + inner_w] = cv2.resize(
+        donor, (inner_w, inner_h), interpolation=cv2.INTER_AREA
+    )
+    return canvas
+
+
 def screenshot(image: Pixels, rng: Generator) -> Pixels:
     """Show the picture in an application: bars, buttons, lines of text around it."""
     height, width = image.shape[:2]

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import queue
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class _Shared:
 
     memory: Any  # uint8 [slots * slot bytes]
     free: Any  # queue of empty slots
-    full: Any  # queue of (slot, number, side, ids)
+    full: Any  # queue of (slot, number, side, ids, donors)
     following: Any  # number of the next batch
     side: Any
     severity: Any
@@ -118,17 +118,17 @@ class BatchStream:
 
     def _taken(self, timeout_seconds: float, side: int) -> Batch | None:
         """Copy a batch out of its slot; None for one made before the side changed."""
-        slot, number, made_side, ids = self._shared.full.get(timeout=timeout_seconds)
+        slot, number, made_side, ids, donors = self._shared.full.get(timeout=timeout_seconds)
         views = None
         if made_side == side:
             views = slot_views(self._shared.memory, slot, self._plan, self._most_pixels, side).copy()
         self._shared.free.put(slot)
-        return None if views is None else Batch(number, ids, views[: len(ids)], views[len(ids) :])
+        return None if views is None else Batch(number, ids, views[: len(ids)], views[len(ids) :], donors)
 
     def _again(self) -> Batch:
         # The oldest first: what was seen last is least worth seeing again.
         old = self._recent.pop(int(self._rng.integers(0, len(self._recent) // 2)))
-        return Batch(old.number, old.ids, old.weak, _turned(old.strong, self._rng))
+        return replace(old, strong=_turned(old.strong, self._rng))
 
     def close(self) -> None:
         """Stop the workers."""
@@ -171,4 +171,4 @@ def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, most_pixels:
         views = slot_views(shared.memory, slot, plan, most_pixels, side)
         views[: plan.bases] = batch.weak
         views[plan.bases :] = batch.strong
-        shared.full.put((slot, number, side, batch.ids))
+        shared.full.put((slot, number, side, batch.ids, batch.donors))

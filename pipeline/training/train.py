@@ -33,8 +33,6 @@ SMALL_SIDE = 64
 SMALL_UNTIL = 0.62
 # A step that took longer than this was a stopped process or a sleeping machine, not training.
 LONGEST_STEP_SECONDS = 30.0
-# From this share of the time on, batch norms run on the averaged statistics, as they do in the shipped network.
-FREEZE_AT = 0.70
 LOG_EVERY_STEPS = 20
 
 
@@ -58,6 +56,7 @@ class TrainingSettings:
     weight_decay: float = 0.05
     warmup_steps: int = 200
     queue_size: int = 8192
+    freeze_at: float = 0.7  # share of the time from which batch norms run on the averaged statistics, as when shipped
     last_momentum: float = 0.996  # of the moving average; nearer to 1 where there are more steps
     checkpoint_seconds: float = 180.0
     processes: int = 2
@@ -88,11 +87,12 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Hold a batch on the device: uint8 `[n, 3, s, s]` and `[views * n, 3, s, s]`, picture numbers `[n]`."""
+    """Hold a batch on the device: uint8 `[n, 3, s, s]` and `[views * n, 3, s, s]`, picture numbers as in `Batch`."""
 
     weak: Tensor
     strong: Tensor
     ids: Tensor
+    donors: Tensor
 
 
 def side_at(settings: TrainingSettings, progress: float) -> int:
@@ -197,7 +197,8 @@ def as_tensor(views: NDArray[np.uint8]) -> Tensor:
 def on_device(batch: Batch, device: str) -> Views:
     """Move a batch to the device."""
     weak, strong = (as_tensor(views).to(device) for views in (batch.weak, batch.strong))
-    return Views(weak, strong, torch.from_numpy(batch.ids).to(device))
+    ids, donors = (torch.from_numpy(numbers).to(device) for numbers in (batch.ids, batch.donors))
+    return Views(weak, strong, ids, donors)
 
 
 def shrunk(views: Tensor, side: int) -> Tensor:
@@ -213,14 +214,13 @@ def take_step(
     """Learn from one batch and return the parts of its loss, left on the device."""
     for group in state.optimizer.param_groups:
         group["lr"] = rate_at(settings, state.step, progress)
-    set_mode(state, progress)
+    set_mode(state, frozen=progress >= settings.freeze_at)
     with torch.autocast(views.ids.device.type, torch.bfloat16):
         with torch.no_grad():
             keys = state.average(shrunk(views.weak, state.side)).float()
         queries = state.net(shrunk(views.strong, state.side)).float()
-    loss, parts = copy_loss(
-        queries, keys, views.ids, state.memory, unlabelled, settings.objective, min(1.0, state.step / 400)
-    )
+    ramp = 1.0 if state.going_on else min(1.0, state.step / 400)
+    loss, parts = copy_loss(queries, keys, views.ids, views.donors, state.memory, unlabelled, settings.objective, ramp)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), 3.0)
@@ -231,12 +231,12 @@ def take_step(
     return {"loss": loss.detach(), "gradient": norm, **parts}
 
 
-def set_mode(state: RunState, progress: float) -> None:
-    """Train with batch statistics at first and with the averaged ones, those that ship, from `FREEZE_AT` on.
+def set_mode(state: RunState, *, frozen: bool) -> None:
+    """Train with batch statistics at first and with the averaged ones, those that ship, later.
 
     The change starts from the averaged network, so that nothing jumps.
     """
-    if progress < FREEZE_AT:
+    if not frozen:
         state.net.train()
     elif state.net.training:
         state.net.load_state_dict(state.average.state_dict())

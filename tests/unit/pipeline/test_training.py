@@ -27,7 +27,7 @@ from pipeline.training.data import (
     sampling_weights,
     unlabelled_pairs,
 )
-from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss, forbidden_pairs
+from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss, forbidden_pairs, stranger_scores
 from pipeline.training.train import (
     SMALL_SIDE,
     NetPlan,
@@ -139,11 +139,19 @@ def test_strangers_are_negatives_and_look_alikes_are_not() -> None:
 def test_the_loss_rewards_finding_the_own_picture() -> None:
     keys = torch.eye(16)[:4]
     memory, unlabelled = KeyQueue(32, 16), torch.eye(4, dtype=torch.bool)
-    ids = torch.arange(4)
-    right, facts = copy_loss(keys.repeat(2, 1), keys, ids, memory, unlabelled, ObjectiveSettings())
-    wrong, _ = copy_loss(keys.roll(1, 0).repeat(2, 1), keys, ids, memory, unlabelled, ObjectiveSettings())
+    ids, donors = torch.arange(4), torch.full((8,), 99)
+    right, facts = copy_loss(keys.repeat(2, 1), keys, ids, donors, memory, unlabelled, ObjectiveSettings())
+    wrong, _ = copy_loss(keys.roll(1, 0).repeat(2, 1), keys, ids, donors, memory, unlabelled, ObjectiveSettings())
     assert right < wrong
     assert facts["top1"] == 1.0
+
+
+def test_a_picture_that_was_pasted_in_is_no_stranger() -> None:
+    keys, memory, unlabelled = torch.eye(16)[:4], KeyQueue(32, 16), torch.eye(4, dtype=torch.bool)
+    scores = stranger_scores(keys, keys, torch.arange(4), torch.tensor([2, 99, 99, 99]), memory, unlabelled)
+    lowest = torch.finfo(torch.float32).min
+    assert scores[0, :4].tolist() == [lowest, 0.0, lowest, 0.0]
+    assert scores[1, :4].tolist() == [0.0, lowest, 0.0, 0.0]
 
 
 def test_the_queue_forgets_the_oldest() -> None:
