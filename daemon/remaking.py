@@ -8,7 +8,7 @@ from store.records import ImageState, Measurement, Observation
 
 
 def remake_previews(session: Session, advance: Advance) -> tuple[int, int]:
-    """Decode every image whose preview is missing or whose traces nobody looked for.
+    """Decode every image whose preview is missing or whose traces nobody looked for, or only for some.
 
     Return how many missing previews were made, and how many could not be.
     """
@@ -39,10 +39,15 @@ def _incomplete(session: Session) -> dict[str, ImageState]:
         files = catalog.files_of(ids[start : start + 500])
         for image in catalog.images(ids[start : start + 500]).values():
             seen = image.observation
-            if seen is not None and (seen.traces is None or not previews.has(image.sha256)):
+            if seen is not None and (_lacks_traces(seen) or not previews.has(image.sha256)):
                 file = files[image.id][0]
                 found[file.lies_at or file.stat.path] = image
     return found
+
+
+def _lacks_traces(seen: Observation) -> bool:
+    """Tell whether an earlier dedupd looked for none, or for fewer; tiny pictures have no series of them."""
+    return seen.traces is None or bool(seen.traces.spectrum and not seen.traces.rhythm)
 
 
 def _measured_again(session: Session, image_id: int, result: Measurement) -> None:

@@ -30,6 +30,7 @@ OUTSIDE = -99.0
 MAX_RUN = 0.2  # of the long side: how far a refined corner may move
 MAX_PAIRS = 150  # the clearest pairs are enough, and all ways to combine them stay cheap
 DIRECTIONS = 8
+MAX_SLOPES = 2500  # pixels that a refinement looks at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,11 +193,13 @@ def _coarse_inliers(
     shift = flipped[None] - flipped[:, None]
     x = target[:, None, 0] + cos[:, None] * shift[..., 0] - sin[:, None] * shift[..., 1]
     y = target[:, None, 1] + sin[:, None] * shift[..., 0] + cos[:, None] * shift[..., 1]
-    off = np.hypot(x - target[None, :, 0], y - target[None, :, 1])
-    allowed = 6.0 + 0.25 * scale[:, None] * np.hypot(shift[..., 0], shift[..., 1])
-    turned = np.abs((turn[None] - turn[:, None] + np.pi) % (2 * np.pi) - np.pi) < 0.4
-    sized = np.abs(np.log(scale[None] / scale[:, None])) < 0.5
-    near = (off < allowed) & turned & sized
+    off_x, off_y = x - target[None, :, 0], y - target[None, :, 1]
+    length = np.sqrt(shift[..., 0] * shift[..., 0] + shift[..., 1] * shift[..., 1])
+    allowed = 6.0 + 0.25 * scale[:, None] * length
+    direction, size = np.stack([np.cos(turn), np.sin(turn)]), np.log(scale)
+    turned = direction.T @ direction > np.cos(0.4)
+    sized = np.abs(size[None] - size[:, None]) < 0.5
+    near = (off_x * off_x + off_y * off_y < allowed * allowed) & turned & sized
     return np.asarray(near[near.sum(axis=1).argmax()])
 
 
@@ -310,7 +313,7 @@ def _slopes(target: Float, perspective: bool) -> tuple[Matrix, Matrix, Float]:
     across = cv2.Sobel(target, cv2.CV_32F, 1, 0, scale=0.125)
     down = cv2.Sobel(target, cv2.CV_32F, 0, 1, scale=0.125)
     strength = (across * across + down * down)[1:-1, 1:-1].ravel()
-    count = min(4000, strength.size // 2)
+    count = min(MAX_SLOPES, strength.size // 2)
     chosen = np.sort(np.argpartition(strength, strength.size - count)[-count:])
     y, x = np.divmod(chosen, width - 2)
     x, y = x + 1, y + 1

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
+from pipeline.grain import own_grain, shared_detail
 from pipeline.tones import match_tones
 
 CELL_PIXELS = 4  # of a preview; windows are counted at every cell
@@ -35,6 +36,7 @@ MOST = 0.8  # of the windows: at the rim of what is known, a fit runs astray
 TYPICAL_WINDOWS = 1000  # that are enough to tell what is typical
 Box = tuple[float, float, float, float]
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
+Real = TypeVar("Real", np.float32, np.float64)
 Mask = NDArray[np.bool_]
 
 
@@ -54,6 +56,12 @@ class Comparison:
     residual: float  # typical share of a window's variance that stays unexplained
     drift: Matrix  # 3 x 3, from pixels of the target to where the source would fit better
     drift_pixels: float  # how far that moves most windows, at most
+    fine: tuple[Float, Float, Grey] | None  # both at half the size, tones made the same, and where they lie
+
+    @property
+    def grain(self) -> float:
+        """Tell from 0 to 2 how much like the grain of two exposures is what sets the two apart."""
+        return own_grain(*self.fine) if self.fine is not None else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,15 +131,15 @@ def compare(
     kernel = np.ones((WINDOW_CELLS, WINDOW_CELLS), np.uint8)
     valid = cv2.erode(whole.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if whole.sum() < 3 * WINDOW_CELLS**2 or not valid.any():
-        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0)
+        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0, None)
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
-    s, t = (_shrunk(picture, half) for picture in match_tones(source, target, cells, whole))
-    detail = _shared_detail(s, t, valid)
-    s, t = _blurred(s, 0.4), _blurred(t, 0.4)
+    fine_s, fine_t = (_shrunk(picture, half) for picture in match_tones(source, target, cells, whole))
+    s, t = _blurred(fine_s, 0.4), _blurred(fine_t, 0.4)
     seen = _windows(s, t, cells)
     apart = _apart(seen, valid, min_texture, min_correlation)
     if apart is not None:
         return apart
+    detail = shared_detail(fine_s, fine_t, valid)
     seen, s, t = _match_sharpness(s, t, seen, cells, valid)
     shifts = _shifts(s, t, seen, cells)
     drift, smooth, furthest = _drift(shifts, valid, target.shape)
@@ -149,7 +157,7 @@ def compare(
     windows, count = int(valid.sum()), int(textured.sum())
     return Comparison(
         windows, count / windows, agreement, float(conflict.sum()) / windows, odd, box if odd >= moves else moved_box,
-        moves, moved_share, detail, _typical(seen, valid), drift, furthest,
+        moves, moved_share, detail, _typical(seen, valid), drift, furthest, (fine_s, fine_t, _shrunk(inside, half)),
     )  # fmt: skip
 
 
@@ -157,7 +165,7 @@ def _moved(shifts: _Shifts, smooth: tuple[Float, Float], valid: Mask) -> tuple[M
     """Find the windows that moved against the rest, and what share of all that is left their moves explain."""
     off_x, off_y = shifts.across - smooth[0], shifts.down - smooth[1]
     moving = shifts.energy(off_x, off_y)
-    left = np.maximum(shifts.left, np.float32(np.median(shifts.left.ravel()[_some(valid)]))) + 0.25
+    left = np.maximum(shifts.left, np.float32(_median(shifts.left.ravel()[_some(valid)]))) + 0.25
     moved = valid & (moving > MOVED_SHARE * left) & (np.hypot(off_x, off_y) > MOVED_PIXELS)
     share = float(moving[valid].sum() / (shifts.left[valid].sum() + 0.25 * valid.sum()))
     return np.asarray(moved), share
@@ -198,7 +206,7 @@ def _apart(seen: _Windows, valid: Mask, min_texture: float, min_correlation: flo
     if agreement > APART or residual < APART_RESIDUAL:
         return None
     share = count / windows
-    return Comparison(windows, share, agreement, share, windows, None, 0, 0.0, 0.0, residual, np.eye(3), np.inf)
+    return Comparison(windows, share, agreement, share, windows, None, 0, 0.0, 0.0, residual, np.eye(3), np.inf, None)
 
 
 def _match_sharpness(
@@ -207,7 +215,7 @@ def _match_sharpness(
     """Blur the sharper picture as far as that makes them more alike: lost detail is no local difference."""
     best = seen, s, t
     chosen = _some(valid)
-    sharper = float(np.median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1)))
+    sharper = _median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1))
     if 1 / 1.15 < sharper < 1.15:
         return best
     least = _typical(best[0], valid)
@@ -224,7 +232,7 @@ def _match_sharpness(
 def _typical(seen: _Windows, valid: Mask) -> float:
     chosen = _some(valid)
     middle, change = seen.middle.ravel()[chosen], seen.change.ravel()[chosen]
-    return float(np.median(change / (2 * middle + 0.5 * change + 1)))
+    return _median(change / (2 * middle + 0.5 * change + 1))
 
 
 def _shifts(s: Float, t: Float, seen: _Windows, cells: tuple[int, int]) -> _Shifts:
@@ -272,7 +280,7 @@ def _drift(shifts: _Shifts, valid: Mask, shape: tuple[int, ...]) -> tuple[Matrix
         normal = x_weighted.T @ x_terms + y_weighted.T @ y_terms + 1e-3 * len(u) * np.eye(8)
         found = np.linalg.solve(normal, x_weighted.T @ x + y_weighted.T @ y)
         off = np.hypot(x_terms @ found - x, y_terms @ found - y)
-        weight = trust / (1 + (off / (2 * float(np.median(off)) + 0.04)) ** 2) ** 2
+        weight = trust / (1 + (off / (2 * _median(off) + 0.04)) ** 2) ** 2
     known = trust > 1 if (trust > 1).any() else trust > 0
     furthest = 2 * float(np.quantile(np.hypot(x_terms[known] @ found, y_terms[known] @ found), MOST))
     across = ((2 * np.arange(wide) - wide) / wide).astype(np.float32)[None, :]
@@ -292,7 +300,13 @@ def _noise(left: Float, slope: Float, valid: Mask) -> float:
     """Measure what noise and compression leave in a calm window, grey levels squared."""
     chosen = _some(valid)
     slope, left = slope.ravel()[chosen], left.ravel()[chosen]
-    return float(np.quantile(left[slope <= np.median(slope)], 0.75)) + 0.25
+    return float(np.quantile(left[slope <= _median(slope)], 0.75)) + 0.25
+
+
+def _median(values: NDArray[Real]) -> float:
+    """Give the middle value (of two, the greater), several times as fast as numpy's for a thousand."""
+    middle = values.size // 2
+    return float(np.partition(values, middle, axis=None)[middle])
 
 
 def _some(valid: Mask) -> NDArray[np.intp]:
@@ -309,16 +323,3 @@ def _largest_group(odd: Mask) -> tuple[int, Box | None]:
     # The window at a cell reaches two cells back and one on; its middle half is where the difference lies.
     x0, y0 = (left - 1) * CELL_PIXELS, (top - 1) * CELL_PIXELS
     return area, (x0, y0, x0 + (wide + 1) * CELL_PIXELS, y0 + (high + 1) * CELL_PIXELS)
-
-
-def _shared_detail(s: Float, t: Float, valid: Mask) -> float:
-    """Tell how much of the fine detail of the picture that has less of it is found in the other.
-
-    Compression, blur and noise take detail away or add some in one of the two; what is left is the other's.
-    Two exposures, or two pieces of the same carpet, each have detail of their own.
-    """
-    kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
-    fine_s = (s - _blurred(s, 1.0)) * kept
-    fine_t = (t - _blurred(t, 1.0)) * kept
-    least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
-    return float((fine_s * fine_t).sum()) / (least + 1e-3)

@@ -14,6 +14,8 @@ import numpy as np
 from pipeline.alignment import Grey, Matrix, project
 
 SAME_REACH_PIXELS = 0.15  # of the coarser picture: how far two frames may reach over each other and be the same
+RESIZED = 1.05  # a camera gives all its pictures the same size
+KNOWN_PIXELS = 0.15  # how well the drift of an edge is known
 CUT_REACH_PIXELS = 1.0  # how far a picture may reach over the frame that it was cut from
 MAX_LOST_CORNERS = 0.005  # share of a picture that a turn about its middle hides; no hand turns a camera so
 MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
@@ -62,6 +64,7 @@ class Framing:
     source_covered: float  # share of the source that lies in the target's frame
     target_covered: float
     same: bool  # each lies within the other
+    rounded: bool  # each lies within the other but for what a rounded size explains
     whole: bool  # one lies within the other, but for flat fill
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     tilted: bool  # turned by no quarter
@@ -70,8 +73,11 @@ class Framing:
     bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
 
-def find_framing(place: Placement, max_fill_levels: float) -> Framing:
-    """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`."""
+def find_framing(place: Placement, drift: Matrix, max_fill_levels: float) -> Framing:
+    """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`.
+
+    `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target.
+    """
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
     scale = float(np.sqrt(abs(np.linalg.det(linear_part(place.onto, source.shape)))))
@@ -81,18 +87,45 @@ def find_framing(place: Placement, max_fill_levels: float) -> Framing:
     same = max(source_reach, target_reach) < SAME_REACH_PIXELS
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
+    rounded = is_rounded(place, drift)
     bend, tilted = _bend(place), place.tilted
     if target_within:
-        return Framing(source_covered, target_covered, same, True, False, tilted, False, False, bend)
+        return Framing(source_covered, target_covered, same, rounded, True, False, tilted, False, False, bend)
     fill = is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
-        seam = _has_seam(place)
-        inset = seam and not fill
-        return Framing(source_covered, target_covered, False, not inset, fill, tilted, inset, seam and fill, bend)
+        seam, all_round = _find_seam(place)
+        # One side of a crop may run along an edge of the scene; what was pasted has a seam wherever it ends.
+        inset = seam and all_round and not fill
+        return Framing(
+            source_covered, target_covered, False, rounded, not inset, fill, tilted, inset, seam and fill, bend
+        )
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
     lost = 1 - min(source_covered, target_covered)
     whole = tilted and (lost < MAX_LOST_CORNERS or fill or is_filled(source, target, back, max_fill_levels))
-    return Framing(source_covered, target_covered, False, whole, whole, tilted, False, False, bend)
+    return Framing(source_covered, target_covered, False, rounded, whole, whole, tilted, False, False, bend)
+
+
+def is_rounded(place: Placement, drift: Matrix) -> bool:
+    """Tell whether the frames differ as far as a rounded size explains; `drift` corrects the placement.
+
+    A program that resizes cuts to whole pixels: of two opposite edges one stays, and the other moves by less than a
+    pixel. Or it counts from the corner of a pixel where another counts from its middle: then all moves by up to half
+    a pixel of the smaller size, as far across as down. A camera keeps its size, shifts both edges, and turns.
+    """
+    frame = frame_corners(place.target.shape)
+    ours = project(drift @ place.onto, frame_corners(place.source.shape))
+    nearest = np.linalg.norm(frame[:, None] - ours[None], axis=2).argmin(axis=1)
+    off = ours[nearest] - frame  # of the corners, clockwise from the upper left one
+    edges = np.array([off[[0, 3], 0], off[[1, 2], 0], off[[0, 1], 1], off[[3, 2], 1]])  # left, right, upper, lower
+    moved = np.abs(edges.mean(axis=1))
+    askew = float(np.abs(np.diff(edges, axis=1)).max()) / 2
+    stays = max(min(moved[0], moved[1]), min(moved[2], moved[3]))
+    if len(set(nearest.tolist())) < 4 or askew >= KNOWN_PIXELS:
+        return False
+    if stays < KNOWN_PIXELS and moved.max() < CUT_REACH_PIXELS:
+        return True
+    resized = max(place.source.shape) > RESIZED * max(place.target.shape)
+    return bool(resized and moved.max() < 0.5 + KNOWN_PIXELS and np.ptp(moved) < 2 * KNOWN_PIXELS)
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:
@@ -159,8 +192,11 @@ def is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
     return bool((np.abs(off) <= max(max_levels, grain)).mean() > 0.96)
 
 
-def _has_seam(place: Placement) -> bool:
-    """Tell whether the target jumps where the source's frame ends: pasted in there, not cut out."""
+def _find_seam(place: Placement) -> tuple[bool, bool]:
+    """Tell whether the target jumps where the source's frame ends: pasted in there, not cut out.
+
+    The second tells whether it does so on more than one side, or on the only one that is seen.
+    """
     corners = project(place.onto, frame_corners(place.source.shape))
     middle = corners.mean(axis=0)
     along = np.linspace(0.05, 0.95, 60)[:, None]
@@ -181,5 +217,7 @@ def _has_seam(place: Placement) -> bool:
         jumps.append(change[:, 1])
         steps.append((change[:, 0] + change[:, 2]) / 2)
     if not jumps:
-        return False
-    return float(np.concatenate(jumps).mean()) > 2 * float(np.concatenate(steps).mean()) + 2
+        return False, False
+    sides = sum(float(jump.mean()) > 1.5 * float(step.mean()) + 1 for jump, step in zip(jumps, steps, strict=True))
+    strong = float(np.concatenate(jumps).mean()) > 2 * float(np.concatenate(steps).mean()) + 2
+    return strong, sides >= min(len(jumps), 2)

@@ -27,8 +27,10 @@ _EDGE_SHARE = 0.3  # of a picture's own rim that is not of its border's colour
 _MIN_INSIDE = 64  # pixels
 
 _Found = tuple[Relation, str]  # the second: which one is whole, "source", "target" or ""
-_ACROSS = np.array([-2.5, 2.5])  # pixels: just within a part and just outside
+_ACROSS = np.array([-4.5, -2.5, 2.5, 4.5])  # pixels: within a part, just within, just outside, outside
 _CONTINUES = (0.1, 0.35)  # correlation across the rim of a part, without and with a seam there
+_STRUCTURE = 8.0  # grey levels: deviation along a line beyond the rim, where a page has next to none
+_NO_SEAM = 2.0  # times the change from line to line on either side: what changes across the rim is no edge
 _FAINT = 25.0  # squared grey levels: the variance of a line without structure
 
 
@@ -85,22 +87,26 @@ def _continues(larger: Grey, part: Grey, onto: Matrix, seam: bool) -> bool:
     along = np.linspace(0.03, 0.97, 100)[:, None]
     height, width = larger.shape
     shared = levels = 0.0
+    sides = open_sides = 0
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         edge = start + along * (end - start)
         normal = np.array([end[1] - start[1], start[0] - end[0]]) / (np.linalg.norm(end - start) + 1e-6)
         normal *= np.sign(normal @ (edge.mean(axis=0) - middle))
         places = edge[:, None] + normal * _ACROSS[None, :, None]
-        outer = places[:, 1]
+        outer = places[:, -1]
         seen = (outer >= 0).all(axis=1) & (outer[:, 0] <= width - 1) & (outer[:, 1] <= height - 1)
         if seen.sum() < _MIN_RIM:
             continue
         x, y = places[seen, :, 0].astype(np.float32), places[seen, :, 1].astype(np.float32)
         lines = cv2.remap(larger, x, y, cv2.INTER_LINEAR).astype(np.float64)
-        within, beyond = (lines - lines.mean()).T
+        within, beyond = (lines[:, 1:3] - lines[:, 1:3].mean()).T
+        inner, across, outside = np.abs(np.diff(lines, axis=1)).mean(axis=0)
+        sides += 1
+        open_sides += bool(beyond.std() > _STRUCTURE and across < _NO_SEAM * max(inner, outside))
         shared += float((within * beyond).sum())
         levels += float((within**2).sum() + (beyond**2).sum()) / 2
         shared += _FAINT * len(x) / 10  # two blank lines go on
-    return shared >= _CONTINUES[seam] * levels
+    return shared >= _CONTINUES[seam] * levels or (not seam and open_sides >= max(2, sides / 2))
 
 
 def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:

@@ -12,23 +12,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.descent import Descent, find_descent
 from pipeline.detail import CENTRES, WHITENING, Floats
+from pipeline.rhythm import UNTOLD, compare_rhythms, find_rhythm
 from pipeline.traces import octaves
 from store.records import Lineage, Observation, Relation, Traces
 
 _SAME_SIZE = 1.0005  # linear
 _MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
+_SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _HARDLY_LARGER = 1.15  # linear: nobody enlarges by so little
-_ENLARGED = -0.85  # octaves of energy that the larger one lacks about the smaller one's finest detail
-_LACK_PER_OCTAVE = 0.55  # more is asked for from one that would be enlarged further
+_RESOLVES = 1.3  # times the tiny one's pixels
+# Whether the larger one is enlarged, weighed (logistic regression): per octave of energy that it lacks about the
+# smaller one's finest detail, of its rhythm by pixels and by old blocks, and of size; and where nothing is lacking.
+_RHYTHM, _OLD_BLOCKS, _LARGER, _LACKS_NOTHING, _ENLARGED = 1.0, 1.3, -1.5, -2.0, 3.7
+_LOUDEST_RHYTHM = 8.0
+_USUAL_BLOCKS = 1.2  # where no rhythm is known
 _EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced copy's original has more, however soft
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
 _GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
 # Bands: the finest octave, around a sixth and a fourteenth of the Nyquist frequency.
-_FINEST, _MIDDLE, _COARSE = slice(0, 4), slice(8, 12), slice(13, 17)
-_TOP, _UPPER = slice(0, 2), slice(5, 8)  # bands: the very finest, and more than an octave below
+_FINEST, _FINER, _MIDDLE = slice(0, 4), slice(4, 8), slice(8, 12)
+# Bands: the very finest, those next to them, and those more than an octave below.
+_TOP, _NEXT, _UPPER = slice(0, 2), slice(2, 5), slice(5, 8)
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
 _STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
@@ -37,8 +45,13 @@ _NOISY = 1.2  # grey levels
 _NOISIER = 1.7  # times
 _LOST_NOISE = (0.6, 0.2)  # of a quantisation step: what compression may take away, and with much detail
 _WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detail has less
-_STRONGEST = 5.0  # octaves: no sharpening gains more at any frequency
-_LEAST_LIFT = 0.4  # octaves in the middle: sharpening lifts more
+_OWN_RHYTHM = 1.7  # octaves: a rhythm that only one of two has
+_EVEN = -0.9  # octaves from the next to the top bands: detail falls off faster
+_MOST_DROP = 1.2  # octaves: sharpening lifts the finest too
+_STRONGEST = 5.5  # octaves: no sharpening gains more at any frequency
+# Whether one is sharpened, weighed (logistic regression): how much steeper the gain is an octave above the middle,
+# how far it drops at the top, overshoot of both, clipping, the gain in the middle.
+_SHARPENED, _SHARPENED_LEAST = (-1.2, -2.8, 11.0, -8.4, 1.5, 4.9), 4.5
 _EQUAL_STEPS = 1.04
 _UNLIKE_STEPS = 1.25  # where a step was read from pixels
 _INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
@@ -66,7 +79,13 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     """Tell which of two is the original; `lineage` has `ours` first."""
     if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
         return _by_format(ours, theirs, "the other holds its pixels, converted")
+    descent = _descent(ours, theirs, lineage)
     if lineage.relation is Relation.MARKED:
+        if descent.original:
+            return Preference(descent.original, "something was put over the other")
+        if (descent.richer or descent.noisier) and all(descent.altered):
+            # They differ all over: what differs most in one place is no addition.
+            lineage = replace(lineage, relation=Relation.SAME, whole=0)
         # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
         found = find_original(ours, theirs, replace(lineage, relation=Relation.SAME, whole=0))
         if found.reason == _ENLARGES:
@@ -80,7 +99,7 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
         return Preference(1 if camera[0] else 2, "the other lost what its camera wrote into it")
     ratio = _density(ours, theirs, lineage)
     if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
-        return Preference()
+        return _by_size(ours, theirs, ratio)
     if ratio < 1:
         return find_original(theirs, ours, _exchanged(lineage)).turned()
     if _is_bordered(theirs.traces, ours.traces, ratio):
@@ -89,13 +108,36 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
         if _is_enlarged(theirs.traces, ours.traces, ratio):
             return Preference(1, _ENLARGES)
         return Preference(2, "the other is reduced")
-    return _by_pixels(ours, theirs, ours.traces, theirs.traces)
+    return _by_pixels(ours, theirs, ours.traces, theirs.traces, descent)
+
+
+def _by_size(ours: Observation, theirs: Observation, ratio: float) -> Preference:
+    """Compare a picture with one too tiny to have a spectrum: whatever resolves more was not enlarged from it."""
+    if ratio < 1:
+        return _by_size(theirs, ours, 1 / ratio).turned()
+    tiny = ours.picture.width * ours.picture.height / 1e6
+    if ours.traces is None or theirs.traces is None or not theirs.traces.spectrum or ratio < _HARDLY_LARGER:
+        return Preference()
+    return Preference(2, "the other is reduced") if theirs.quality.detail > _RESOLVES * tiny else Preference()
+
+
+def _descent(ours: Observation, theirs: Observation, lineage: Lineage) -> Descent:
+    """Ask what rounding tells of two pictures that lie on each other pixel by pixel."""
+    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+        return Descent()
+    if lineage.relation not in (Relation.SAME, Relation.MARKED):
+        return Descent()
+    return find_descent(ours.traces, theirs.traces, marked=lineage.relation is Relation.MARKED)
+
+
+def _same_size(ours: Observation, theirs: Observation) -> bool:
+    return (ours.picture.width, ours.picture.height) == (theirs.picture.width, theirs.picture.height)
 
 
 def _is_bordered(large: Traces, small: Traces, ratio: float) -> bool:
     """Tell whether one is larger by as much as its margin, too thin for the second look."""
     wider = 1 - 1 / ratio**2
-    return small.margin == 0 and _MIN_MARGIN < wider < _THIN_BORDER and 0.5 < large.margin / wider < 2
+    return small.margin == 0 and _MIN_MARGIN < wider < _THIN_BORDER and _SEEN_MARGIN < large.margin / wider < 2
 
 
 def _has_camera_data(seen: Observation) -> bool:
@@ -120,7 +162,8 @@ def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Pref
     if lineage.whole == 2:
         return _by_frames(theirs, ours, _exchanged(lineage)).turned()
     finer = _density(ours, theirs, lineage)
-    if finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
+    enlarged_back = lineage.relation is Relation.PART and _same_size(ours, theirs)
+    if not enlarged_back and finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
         known = ours.traces and theirs.traces and ours.traces.spectrum and theirs.traces.spectrum
         if not (known and ours.traces and theirs.traces) or not _is_enlarged(theirs.traces, ours.traces, finer):
             return Preference()
@@ -135,7 +178,10 @@ def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Pref
 def _is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
     if ratio < _HARDLY_LARGER:
         return False
-    return lacks_about(large, small, ratio) < _ENLARGED - _LACK_PER_OCTAVE * float(np.log2(ratio))
+    lacks = -lacks_about(large, small, ratio)
+    pixels, blocks = find_rhythm(large.rhythm, ratio) if large.rhythm else (UNTOLD, _USUAL_BLOCKS)
+    found = lacks + _RHYTHM * min(pixels, _LOUDEST_RHYTHM) + _OLD_BLOCKS * blocks + _LARGER * float(np.log2(ratio))
+    return found + (_LACKS_NOTHING if lacks == 0 else 0.0) > _ENLARGED
 
 
 def lacks_about(large: Traces, small: Traces, ratio: float) -> float:
@@ -162,16 +208,60 @@ def lacks_about(large: Traces, small: Traces, ratio: float) -> float:
     return weakened + 0.4 * above - 0.35 * usual
 
 
-def _by_pixels(ours: Observation, theirs: Observation, first: Traces, second: Traces) -> Preference:
+def _by_pixels(ours: Observation, theirs: Observation, first: Traces, second: Traces, descent: Descent) -> Preference:
     """Compare two of one size and frame."""
     if min(first.colour, second.colour) < _GREY and max(first.colour, second.colour) > _COLOURFUL:
         return Preference(1 if first.colour > second.colour else 2, "the other lost its colours")
+    if descent.original:
+        return Preference(descent.original, "the other was saved from it: its rounding shows")
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
     surplus = (energies[0] - energies[1]) / WHITENING
-    found = _by_noise(gain, surplus, first, second)
-    found = found if found.original else _by_detail(gain, surplus, first, second)
+    if first.rhythm and second.rhythm:
+        rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[_FINEST].mean())
+        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0:  # a picture that was enlarged again has less detail
+            return Preference(1 if finest > 0 else 2, "the other was reduced and enlarged again")
+    saved_only = all(steps > 0 for steps in (first.stored_step, second.stored_step)) and not all(descent.altered)
+    if descent.compared and not saved_only:
+        found = _by_blocks(ours, theirs, gain, surplus, descent)
+    else:
+        found = _by_noise(gain, surplus, first, second)
+        found = found if found.original else _by_detail(gain, surplus, first, second)
     return found if found.original else _by_compression(ours, theirs, first, second)
+
+
+def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent) -> Preference:
+    """Tell noise, sharpening and loss apart by what the same blocks of both hold."""
+    if ours.traces is None or theirs.traces is None:
+        return Preference()
+    if descent.richer:
+        return _by_gain(gain, ours.traces, theirs.traces, descent.richer)
+    finest = float(gain[_FINEST].mean())
+    if descent.noisier:
+        other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
+        whole = descent.altered[2 - descent.noisier] or other.picture.format in _LOSSLESS  # rounding took nothing
+        if whole and (abs(finest) < _LOUD or _is_even(excess)):
+            return Preference(3 - descent.noisier, "noise was added to the other")
+    louder = 0 if finest == 0 else 1 if finest > 0 else 2
+    more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
+    exact = more.picture.format in _LOSSLESS or more.picture.format == "JPEG"  # others leave marks of their own
+    if not _is_even(excess) and abs(finest) >= (_MIN_DETAIL if exact else _LOUD):
+        return _by_gain(gain, ours.traces, theirs.traces, louder)
+    return _by_noise(gain, surplus, ours.traces, theirs.traces)
+
+
+def _is_even(excess: Floats) -> bool:
+    """Tell noise by its finest frequencies: detail falls off towards them."""
+    return bool(np.log2(max(excess[_TOP].mean(), 0.01) / max(excess[_NEXT].mean(), 0.01)) > _EVEN)
+
+
+def _by_gain(gain: Floats, first: Traces, second: Traces, richer: int) -> Preference:
+    """Tell whether the richer one was sharpened or the other lost detail."""
+    if richer == 2:
+        return _by_gain(-gain, second, first, 1).turned()
+    if _is_sharpened(gain, first, second):
+        return Preference(2, "the other is sharpened: its edges overshoot")
+    return Preference(1, "the other lost detail")
 
 
 def _is_white(surplus: Floats) -> bool:
@@ -204,24 +294,25 @@ def _by_detail(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> 
     rough = _step(first) > _EQUAL_STEPS * _step(second) and abs(float(gain[_MIDDLE].mean())) < _STEEP * finest
     if finest < _LOUD and (rough or _is_white(surplus)):
         return Preference()  # what a coarser compression adds, noise and blocks, is no detail
-    if float(gain.max()) < _STRONGEST and _is_sharpened(gain, first, second):
-        return Preference(2, "the other is sharpened: its edges overshoot")
-    return Preference(1, "the other lost detail")
+    return _by_gain(gain, first, second, 1)
 
 
 def _is_sharpened(gain: Floats, first: Traces, second: Traces) -> bool:
     """Tell sharpening of the first from blur of the second.
 
-    Sharpening lifts middle frequencies nearly as much as the finest; blur takes ever more. Edges overshoot a little in
-    every camera's pictures: sharpening raises that, blur takes it away. And what overshoots ends in black and white.
+    Sharpening lifts middle frequencies as well, and all above them about alike; blur takes ever more, until nothing is
+    left of the finest. Edges overshoot a little in every camera's pictures: sharpening raises that, blur takes it away.
+    And what overshoots ends in black and white.
     """
-    finest, middle = float(gain[_FINEST].mean()), float(gain[_MIDDLE].mean())
-    if middle < _LEAST_LIFT:
+    if float(gain.max()) > _STRONGEST:
+        return False
+    middle, finer = (max(float(gain[bands].mean()), 0.0) + 0.1 for bands in (_MIDDLE, _FINER))
+    drop = max(0.0, float(gain.max()) - max(float(gain[_TOP].mean()), float(gain[_FINEST].mean())))
+    if drop > _MOST_DROP:
         return False
     clipping = float(np.clip(np.log((first.clipped + 0.003) / (second.clipped + 0.003)), -1, 1.5))
-    rims = 5 * first.overshoot - second.overshoot
-    coarse = 0.3 * float(gain[_COARSE].mean())
-    return 1.6 * min(middle / finest, 0.8) + coarse + rims + clipping - 0.3 * finest > 1.5
+    marks = float(np.log2(finer / middle)), drop, first.overshoot, second.overshoot, clipping, middle - 0.1
+    return sum(weight * mark for weight, mark in zip(_SHARPENED, marks, strict=True)) > _SHARPENED_LEAST
 
 
 def _step(traces: Traces) -> float:

@@ -20,7 +20,8 @@ from store.records import Quality, VerdictKind
 _BLANK_CONTRAST = 1.0  # grey levels: nothing is in the picture
 _LEAST_SIDE = 48  # pixels: a smaller picture has too few tiles to be called blurred
 _LIT = 64  # grey from which a pixel of a dark frame counts as a light
-_SHARP = -0.2  # doublings: with so little fall along every direction no lens and no hand has blurred the picture
+_SHARP = -0.2  # doublings: with so little fall along every direction a lens or a hand has hardly blurred the picture
+_DOUBT = 4.0  # logarithm of the odds: what that counts for the picture
 _SOFTNESS = 2.0  # logarithm of the odds per unit on the scale from 0 to 100
 
 
@@ -66,7 +67,7 @@ def _sharpest(grey: Pixels) -> float:
     features = focus_features(octave_energies(grey))
     score = load_gate("blur").score(features)
     if features[SHARP_ALONG] > _SHARP:
-        score = min(score, -_SOFTNESS)
+        score -= _DOUBT
     return 100 / (1 + math.exp(score / _SOFTNESS))
 
 

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.decode import Pixels
+from pipeline.descent import sample_blocks
 from pipeline.detail import Floats
+from pipeline.rhythm import measure_rhythm
 from store.records import Traces
 
 _BLOCK = 8
@@ -67,6 +69,8 @@ def measure_traces(rgb: Pixels, tiles: Pixels, energy: Floats, steps: Sequence[i
         seen_step=_seen_step(_level_counts(tiles), chosen),
         colour=_colour(rgb),
         margin=_margin(rgb),
+        rhythm=measure_rhythm(rgb),
+        blocks=sample_blocks(rgb, steps),
     )
 
 
@@ -101,8 +105,9 @@ def _seen_step(counts: NDArray[np.int64], stored: Sequence[int]) -> float:
 def _comb_step(counts: NDArray[np.int64], reference: Sequence[int]) -> float:
     """Find the step by its comb; `reference` gives its shape over the coefficients."""
     comb, reached = _combs()
-    total = np.maximum(counts @ reached, 1)
-    score = counts @ comb / total
+    numbers = counts.astype(np.float64)  # matrices of whole numbers are multiplied slowly
+    total = np.maximum(numbers @ reached, 1)
+    score = numbers @ comb / total
     found = (score > _MIN_COMB) & (score * np.sqrt(total) > _MIN_SIGNIFICANCE)
     seen = found.any(axis=1)
     if seen.sum() < _MIN_SEEN:

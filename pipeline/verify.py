@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment, Float, Grey, Matrix, Points, align, find_points, project, refine
-from pipeline.comparison import Box, Comparison, compare, warp
+from pipeline.comparison import Comparison, compare, warp
 from pipeline.framing import MIN_TILT_DEGREES, Framing, Placement, find_framing, frame_corners, linear_part
 from pipeline.lineage import find_lineage
 from pipeline.tones import Tones, mix_colours
@@ -33,6 +33,7 @@ NEAR_FRAME_PIXELS = 2.0
 _WAYS = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
 MIN_SHIFT_PIXELS = 0.1  # less is how well a refined alignment is known
 WELL_LAID = 0.9  # agreement from which no other alignment is tried
+SETTLED_PIXELS = 0.2  # of drift: less is no reason to look for corners
 NEARLY_LAID = 0.75  # agreement from which the drift of the windows leads to the place
 MAX_STEPS = 2
 MAX_DRIFT_PIXELS = 3.0  # a longer way is searched for from coarse to fine
@@ -61,6 +62,7 @@ class VerifySettings:
     max_odd_windows: Annotated[int, Ge(0)] = 20  # touching windows that differ, for a copy: a spot of 5 pixels
     max_odd_recoloured: Annotated[int, Ge(0)] = 40  # as many more where tones or colours changed as a whole
     max_drift_pixels: Annotated[float, Gt(0)] = 0.3  # by which the windows of one and the same frame may drift
+    max_grain: Annotated[float, Ge(0), Le(3)] = 1.25  # how much like two exposures, drift in pixels added
     max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
     min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared, for a copy
     min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.97  # the same, for an overlap of few windows
@@ -120,18 +122,20 @@ def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
 
 def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
     """Decide whether two prepared previews show the same picture, and what was changed."""
-    best: SecondLook | None = None
+    best: _Judged | None = None
     for alignment in _alignments(a, b, settings):
-        look, settled = _judge(a, b, alignment, settings)
-        if best is None or _rank(look) > _rank(best):
-            best = look
-        if settled:
+        if best is not None and best.lies_as(alignment):
             break
-    return best or SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
-
-
-def _rank(look: SecondLook) -> tuple[bool, bool, float]:
-    return look.kind is MatchKind.COPY, look.kind is MatchKind.EDITED, look.agreement * look.overlap
+        judged = _judge(a, b, alignment, settings)
+        if best is None or judged.rank > best.rank:
+            best = judged
+        if judged.settled:
+            break
+    return (
+        best.look(settings)
+        if best is not None
+        else SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
+    )
 
 
 def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:
@@ -182,30 +186,64 @@ def _frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
     return np.asarray(size @ turn @ mirror @ unit)
 
 
-def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> tuple[SecondLook, bool]:
-    """Give the look at one alignment, and whether another could explain no more."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """One alignment, measured and judged."""
+
+    place: Placement
+    seen: Comparison
+    framing: Framing
+    recoloured: float
+    kind: MatchKind | None
+
+    @property
+    def overlap(self) -> float:
+        return max(self.framing.source_covered, self.framing.target_covered)
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        return self.kind is MatchKind.COPY, self.kind is MatchKind.EDITED, self.seen.agreement * self.overlap
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether another alignment could explain no more."""
+        drifts = self.framing.tilted or self.seen.drift_pixels > SETTLED_PIXELS
+        laid = self.framing.same or self.place.inliers > 0 or not drifts
+        well_placed = laid and self.seen.agreement >= WELL_LAID
+        return self.kind is MatchKind.COPY or (self.kind is MatchKind.EDITED and well_placed)
+
+    def lies_as(self, other: Alignment) -> bool:
+        """Tell whether another alignment leads to the same place, which the windows have found already."""
+        shape = (self.place.target if self.place.swapped else self.place.source).shape
+        onto = np.asarray(np.linalg.inv(self.place.onto)) if self.place.swapped else self.place.onto
+        off = project(onto, frame_corners(shape)) - project(other.matrix, frame_corners(shape))
+        known = self.seen.agreement >= WELL_LAID and self.seen.drift_pixels < SETTLED_PIXELS
+        return known and bool(np.linalg.norm(off, axis=1).max() < NEAR_FRAME_PIXELS)
+
+    def look(self, settings: VerifySettings) -> SecondLook:
+        """Put into words what was seen, and tell which of the two could be the original."""
+        place, seen, kind = self.place, self.seen, self.kind
+        change = _change(place, self.framing, seen, kind, self.recoloured)
+        said = f"{place.inliers} points agree, " if place.inliers else ""
+        said += f"{seen.agreement:.0%} of the overlap is the same"
+        odd = seen.odd_box if kind is MatchKind.EDITED else None
+        return SecondLook(
+            kind,
+            change,
+            place.inliers,
+            self.overlap,
+            seen.agreement,
+            _difference(place, seen) if kind is MatchKind.EDITED else None,
+            f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
+            find_lineage(place, self.framing, odd, settings.max_fill_levels) if kind else Lineage(),
+        )
+
+
+def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Judged:
+    """Judge one alignment."""
     place, seen, recoloured = _place(a, b, alignment, settings)
-    framing = find_framing(place, settings.max_fill_levels)
-    kind = _kind(seen, framing, recoloured, settings)
-    change = _change(place, framing, seen, kind, recoloured)
-    said = f"{place.inliers} points agree, " if place.inliers else ""
-    said += f"{seen.agreement:.0%} of the overlap is the same"
-    look = SecondLook(
-        kind,
-        change,
-        place.inliers,
-        max(framing.source_covered, framing.target_covered),
-        seen.agreement,
-        _difference(place, seen) if kind is MatchKind.EDITED else None,
-        f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
-        find_lineage(place, framing, _odd_place(kind, seen), settings.max_fill_levels) if kind else Lineage(),
-    )
-    well_placed = seen.agreement >= WELL_LAID and (framing.same or place.inliers > 0)
-    return look, kind is MatchKind.COPY or (kind is MatchKind.EDITED and well_placed)
-
-
-def _odd_place(kind: MatchKind | None, seen: Comparison) -> Box | None:
-    return seen.odd_box if kind is MatchKind.EDITED else None
+    framing = find_framing(place, seen.drift, settings.max_fill_levels)
+    return _Judged(place, seen, framing, recoloured, _kind(seen, framing, recoloured, settings))
 
 
 _Compared = tuple[Placement, Comparison, float]  # the last: how much tones or colours changed, from 1 on clearly
@@ -215,7 +253,7 @@ def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
     """Lay over and compare; follow the drift that the windows show as long as that explains more."""
     best = _compared(a, b, alignment.matrix, alignment, settings)
     astray = best[1].agreement < NEARLY_LAID and best[1].drift_pixels > MIN_SHIFT_PIXELS
-    if alignment.inliers and (astray or best[1].drift_pixels > MAX_DRIFT_PIXELS):
+    if alignment.inliers and (astray or MAX_DRIFT_PIXELS < best[1].drift_pixels < np.inf):
         refined = _compared(a, b, refine(a.grey, b.grey, alignment.matrix), alignment, settings)
         best = min(best, refined, key=lambda tried: tried[1].residual)
     for step in range(MAX_STEPS):
@@ -261,6 +299,7 @@ def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: Verif
         and seen.conflict <= settings.max_conflict
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows) <= _allowed(seen, recoloured, settings)
         and _is_proven(seen, framing, recoloured, settings)
+        and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
     )
     return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
@@ -301,11 +340,15 @@ def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: 
     """
     few = 1 - min(max((seen.windows - FEW_WINDOWS) / (MANY_WINDOWS - FEW_WINDOWS), 0.0), 1.0)
     least = settings.min_detail + few * (settings.min_detail_small - settings.min_detail)
-    if framing.same:
-        still = seen.drift_pixels <= settings.max_drift_pixels and seen.moved_share <= _allowed_share(seen, recoloured)
-        return still and seen.detail >= least and seen.residual <= settings.max_residual
     if framing.pasted:
         return seen.detail >= least and seen.residual <= settings.max_residual
+    if framing.same or framing.rounded:
+        if seen.moved_share > _allowed_share(seen, recoloured):
+            return False
+        if framing.same and seen.drift_pixels <= settings.max_drift_pixels:
+            return seen.detail >= least and seen.residual <= settings.max_residual
+        least = max(least, settings.min_detail_moved)
+        return framing.rounded and seen.detail >= least and seen.residual <= settings.max_residual_moved
     lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
     least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
     trimmed = lacking < least_trim and not (framing.tilted and framing.filled)

@@ -126,6 +126,8 @@ class Traces:
     seen_step: float  # the step that the pixels show, from this compression or an earlier one; 0 for none
     colour: float  # mean spread between the channels: 0 for grey
     margin: float  # share of the picture in a margin of one colour
+    rhythm: bytes = b""  # power by frequency of what resampling leaves; empty where nobody looked
+    blocks: bytes = b""  # the file's quantisation steps, and DCT coefficients of blocks at fixed places
 
 
 @dataclass(frozen=True, slots=True)

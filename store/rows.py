@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,10 @@ IMAGE_ROW = (
     "o.tones, o.phash, o.dhash, o.hashable, o.spectrum, o.overshoot, o.noise, o.clipped, o.stored_step, o.seen_step, "
     "o.colour, o.margin FROM images i LEFT JOIN observations o ON o.image_id = i.id"
 )
+
+# Traces that are rows of numbers share one column, `spectrum`, in this order; the last takes what is left.
+_SERIES = ("spectrum", "rhythm", "blocks")
+_SPECTRUM_BYTES, _RHYTHM_BYTES = 20, 256
 
 
 @cache
@@ -59,7 +63,7 @@ def image_of(row: Sequence[Any]) -> ImageState:
     if row[5] is not None:
         picture = Picture(row[5], row[6], row[7], bytes(row[8]), row[9])
         hashes = Hashes(bytes(row[1]), unsigned(row[18]), unsigned(row[19]), bool(row[20]))
-        traces = None if row[21] is None else Traces(bytes(row[21]), *row[22:29])
+        traces = None if row[21] is None else _traces_of(bytes(row[21]), row[22:29])
         observation = Observation(row[2], picture, Quality(*row[10:18]), hashes, traces)
     return ImageState(row[0], bytes(row[1]), row[2], reject, row[4], observation)
 
@@ -76,4 +80,15 @@ def row_of(image_id: int, seen: Observation) -> dict[str, Any]:
         "highlights": quality.highlights, "tones": quality.tones,
         "phash": signed(seen.hashes.phash), "dhash": signed(seen.hashes.dhash), "hashable": int(seen.hashes.hashable),
     }  # fmt: skip
-    return row if traces is None else {**row, **asdict(traces)}
+    if traces is None:
+        return row
+    columns = {name: getattr(traces, name) for name in Traces.__slots__}
+    series = [columns.pop(name) for name in _SERIES]
+    return {**row, **columns, "spectrum": b"".join(series)}
+
+
+def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
+    """Take apart the series that stand in one column; what an earlier dedupd did not measure is empty."""
+    rhythm = _SPECTRUM_BYTES + _RHYTHM_BYTES
+    traces = Traces(series[:_SPECTRUM_BYTES], *numbers)
+    return replace(traces, rhythm=series[_SPECTRUM_BYTES:rhythm], blocks=series[rhythm:])

@@ -46,7 +46,7 @@ def flat(size: tuple[int, int], colour: object) -> Levels:
     return np.ones((*size, 3), np.float32) * np.asarray(colour, np.float32)
 
 
-def _bumps(rng: Generator, size: tuple[int, int], rows: int, columns: int) -> Levels:
+def bumps(rng: Generator, size: tuple[int, int], rows: int, columns: int) -> Levels:
     grid = rng.standard_normal((rows, columns), np.float32)
     return cv2.resize(grid, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)[..., None]
 
@@ -59,7 +59,7 @@ def fractal(
     for octave in range(octaves):
         rows = max(2, int(cells * 2**octave))
         columns = max(2, int(cells * 2**octave * size[1] / size[0] / stretch))
-        total += np.float32(gain**octave) * _bumps(rng, size, rows + 1, columns + 1)
+        total += np.float32(gain**octave) * bumps(rng, size, rows + 1, columns + 1)
     return np.asarray(total / total.std())
 
 
@@ -68,7 +68,7 @@ def spread(plane: Levels, sigma_x: float, sigma_y: float | None = None) -> Level
     return cv2.GaussianBlur(plane, (0, 0), sigmaX=sigma_x, sigmaY=sigma_x if sigma_y is None else sigma_y)[..., None]
 
 
-def _unit_noise(rng: Generator, size: tuple[int, int], sigma_x: float, sigma_y: float) -> Levels:
+def unit_noise(rng: Generator, size: tuple[int, int], sigma_x: float, sigma_y: float) -> Levels:
     noise = spread(rng.standard_normal(size, np.float32), sigma_x, sigma_y)
     return np.asarray(noise / noise.std())
 
@@ -85,7 +85,7 @@ def soft_sky(rng: Generator) -> Levels:
     size = draw_size(rng)
     y, _ = places(size)
     blue = np.array([70, 120, 190]) + colour_between(rng, -20, 20)
-    clouds = _bumps(rng, size, int(rng.integers(4, 9)), int(rng.integers(5, 12)))
+    clouds = bumps(rng, size, int(rng.integers(4, 9)), int(rng.integers(5, 12)))
     return flat(size, blue) + y * rng.uniform(20, 90) + clouds * rng.uniform(3, 14)
 
 
@@ -217,8 +217,8 @@ def texture(rng: Generator) -> Levels:
 def water(rng: Generator) -> Levels:
     """Paint ripples."""
     size = draw_size(rng)
-    swell = _unit_noise(rng, size, size[1] / 60, size[1] / 250) * rng.uniform(6, 14)
-    ripple = _unit_noise(rng, size, 3, 1) * rng.uniform(2, 6)
+    swell = unit_noise(rng, size, size[1] / 60, size[1] / 250) * rng.uniform(6, 14)
+    ripple = unit_noise(rng, size, 3, 1) * rng.uniform(2, 6)
     return np.array([40, 90, 120]) * rng.uniform(0.6, 1.4) + swell + ripple
 
 
@@ -245,7 +245,7 @@ def stripes(rng: Generator) -> Levels:
     way = (way + rng.uniform(0, 8) * np.sin(y * rng.uniform(0, 6))) % period / period
     mask = np.clip((np.abs(way - 0.5) - 0.25) * period + 0.5, 0, 1)
     return np.asarray(
-        colour_between(rng, 20, 230) * mask + colour_between(rng, 20, 230) * (1 - mask) + 8 * _bumps(rng, size, 5, 7)
+        colour_between(rng, 20, 230) * mask + colour_between(rng, 20, 230) * (1 - mask) + 8 * bumps(rng, size, 5, 7)
     )
 
 

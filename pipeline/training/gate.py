@@ -34,9 +34,9 @@ _FOLDS = 5  # one part in five is left out of the first fit, for the figures
 class FitSettings:
     """Hold how one network is fitted."""
 
-    units: int = 24  # of each network
-    networks: int = 4  # averaged
-    steps: int = 2000
+    units: int  # of each network
+    networks: int  # averaged
+    steps: int
     batch: int = 1024
     learning_rate: float = 0.01
     weight_decay: float = 0.01
@@ -44,7 +44,10 @@ class FitSettings:
     seed: int = 1
 
 
-SETTINGS = {"blur": FitSettings(), "blown": FitSettings(units=8, steps=1000)}
+SETTINGS = {
+    "blur": FitSettings(units=16, networks=8, steps=1200, weight_decay=0.1, good_weight=2.5),
+    "blown": FitSettings(units=24, networks=8, steps=1000, weight_decay=0.03),
+}
 
 
 def fit(features: Floats, bad: Marks, settings: FitSettings) -> Gate:
@@ -129,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--data", type=Path, nargs="+", required=True, help="folders of good pictures; one set each")
     made.add_argument("--out", type=Path, required=True, help="folder for features, figures and weights")
     made.add_argument("--limit", type=int, default=250, help="pictures drawn from each folder")
+    made.add_argument("--whole", nargs="*", default=[], help="names of folders of which every picture is used")
     made.add_argument("--drawn", type=int, default=60, help="drawn pictures of each kind")
     made.add_argument("--leave-out", nargs="*", default=[], help='ends of paths never used, "set/name.jpg"')
     made.add_argument("--processes", type=int, default=1)
@@ -141,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     torch.set_num_threads(1)
     started = time.monotonic()
-    sets = gate_sets(options.data, options.limit, options.drawn, options.seed, options.leave_out)
+    sets = gate_sets(options.data, options.limit, options.drawn, options.seed, options.leave_out, options.whole)
     examples = build_examples(sets, options.out / "features", options.processes)
     print(f"{len(examples.blur)} pictures for blur, {len(examples.blown)} for exposure", flush=True)
     settings = {name: replace(chosen, seed=options.seed) for name, chosen in SETTINGS.items()}

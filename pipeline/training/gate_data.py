@@ -23,9 +23,10 @@ from pipeline.decode import Pixels, decode, shrink
 from pipeline.quality import working_grey
 from pipeline.settings import DecodeSettings
 from pipeline.training.drawn import NATURE
-from pipeline.training.looks import LOOKS
+from pipeline.training.looks import LOOKS, cut_out
 from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, overexposed
 from pipeline.training.papers import PAPERS
+from pipeline.training.soft import SOFT
 from store.errors import DecodeError
 
 Floats = NDArray[np.float32]
@@ -36,10 +37,16 @@ _LARGEST = 400  # long side of the pictures worked on: the features are measured
 _SMALLEST = 64  # short side
 _FARTHEST = 1 / 30  # of the long side: the widest blur
 _SPOILT = "confetti"  # the one drawn kind with structure everywhere: it can be spoilt
-_PAPERS_EACH = 3  # for one drawn picture of another kind: few other good ones have much white
+_TIMES = 3  # for one drawn picture of another kind: few other good ones have much white, or no edge at all
+THREEFOLD = frozenset((_SPOILT, *PAPERS, *SOFT))
 _WHITE_LOOKS = ("product", "line art", "screenshot", "snow", "high key")
 _TINY = (72, 130)  # long side of the thumbnails
 _TINY_EVERY = 6
+_SLIGHT_EVERY = 2
+_SLIGHT = (0.15, 0.4)  # of the spread from which a picture is blurred: a good one may be that soft
+_COARSE_EVERY = 3
+_COARSE = (30, 70)  # JPEG quality
+_PLAIN, _CURVED = BLURS[:3], BLURS[3:]
 _CLIPPED = (0.6, 0.99)  # share of the picture that over-exposure clips
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 
@@ -66,13 +73,20 @@ class GateSet:
     seed: tuple[int, int]
 
 
-def gate_sets(folders: Sequence[Path], limit: int, drawn: int, seed: int, leave_out: Sequence[str]) -> list[GateSet]:
-    """Draw up to `limit` pictures from each folder; `leave_out` holds ends of paths, "set/name.jpg"."""
+def gate_sets(
+    folders: Sequence[Path], limit: int, drawn: int, seed: int, leave_out: Sequence[str], whole: Sequence[str] = ()
+) -> list[GateSet]:
+    """Draw up to `limit` pictures from each folder, all from those named in `whole`.
+
+    `leave_out` holds ends of paths, "set/name.jpg".
+    """
     sets = [GateSet(f"drawn-{drawn}-{seed}", (), drawn, (seed, 0))]
     for number, folder in enumerate(folders, 1):
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         files = [path for path in files if not path.as_posix().endswith(tuple(leave_out) or ("\0",))]
-        chosen = np.random.default_rng([seed, number]).permutation(len(files))[:limit]
+        chosen = np.random.default_rng([seed, number]).permutation(len(files))[
+            : None if folder.name in whole else limit
+        ]
         name = f"{number:02d}-{folder.name}-{len(chosen)}-{seed}"
         sets.append(GateSet(name, tuple(files[index] for index in chosen), 0, (seed, number)))
     return sets
@@ -95,13 +109,19 @@ def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
     yield "good", developed(toned(rgb.astype(np.float32), rng), rng)
     look = LOOKS[str(rng.choice(list(LOOKS)))](rgb, rng)
     yield "good", developed(look.astype(np.float32), rng, float(rng.choice((0, rng.uniform(0, 2)))))
+    least = clear_spread(rgb)
     if number % _TINY_EVERY == 0:
         yield "good", developed(shrink(rgb, int(rng.integers(*_TINY))).astype(np.float32), rng, 0)
-    least = clear_spread(rgb)
+    if number % _SLIGHT_EVERY == 0:
+        slight = blurred(rgb, str(rng.choice(BLURS)), least * rng.uniform(*_SLIGHT), rng)
+        yield "good", developed(toned(slight, rng), rng)
+    if number % _COARSE_EVERY == 0:
+        yield "good", developed(toned(rgb.astype(np.float32), rng), rng, 0, int(rng.integers(*_COARSE)))
     farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
-    for kind in ("shake", *rng.permutation(BLURS[:3])[:2]):
+    for kind in (*_CURVED, *rng.permutation(_PLAIN)[:2]):
         spread = float(np.exp(rng.uniform(np.log(least), np.log(farthest))))
         yield "blur", developed(toned(blurred(rgb, str(kind), spread, rng), rng), rng)
+    yield "white", developed(cut_out(_in_part_grey(rgb, rng), rng).astype(np.float32), rng, float(rng.choice((0, 1))))
     for name in rng.permutation(_WHITE_LOOKS)[:2]:
         look = LOOKS[str(name)](_in_part_grey(rgb, rng), rng)
         yield "white", developed(look.astype(np.float32), rng, float(rng.choice((0, 1))))
@@ -115,14 +135,14 @@ def _in_part_grey(rgb: Pixels, rng: Generator) -> Pixels:
 
 
 def _drawn(count: int, seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
-    for kind, (name, painter) in enumerate({**NATURE, **PAPERS}.items()):
-        for number in range(count * (_PAPERS_EACH if name in PAPERS or name == _SPOILT else 1)):
+    for kind, (name, painter) in enumerate({**NATURE, **PAPERS, **SOFT}.items()):
+        for number in range(count * (_TIMES if name in THREEFOLD else 1)):
             rng = np.random.default_rng([*seed, kind, number])
             levels = painter(rng)
             if rng.random() < 0.2:
                 levels = np.repeat(levels.astype(np.float32) @ _LUMA, 3, 2)
             picture = developed(levels, rng, float(rng.choice((0, rng.uniform(0, 2.5)))))
-            original = kind * _PAPERS_EACH * count + number
+            original = kind * _TIMES * count + number
             if name == _SPOILT:
                 yield from ((original, made) for made in spoilt(picture, number, rng))
             else:

@@ -67,6 +67,20 @@ def _product(rgb: Pixels, random: Random) -> Pixels:
     return _bytes(rgb * mask + 255 * (1 - mask))
 
 
+def cut_out(rgb: Pixels, random: Random) -> Pixels:
+    """Lay one to three pieces of the picture, of any shape, on white; not among LOOKS, so that no bench knows it."""
+    height, width = rgb.shape[:2]
+    mask = np.zeros((height, width), np.float32)
+    for _ in range(int(random.integers(1, 4))):
+        turns = np.sort(random.uniform(0, 2 * np.pi, int(random.integers(5, 16))))
+        away = random.uniform(0.05, 0.4, turns.shape) * min(height, width)
+        middle = random.uniform(0.25, 0.75, 2) * (width, height)
+        corners = middle + away[:, None] * np.stack([np.cos(turns), np.sin(turns)], 1)
+        cv2.fillPoly(mask, [corners.astype(np.int32)], 1.0, cv2.LINE_AA)
+    shape = cv2.GaussianBlur(mask, (0, 0), random.uniform(0.3, 0.8) * _scale(rgb))[..., None]
+    return _bytes(rgb * shape + random.uniform(250, 256) * (1 - shape))
+
+
 def _line_art(rgb: Pixels, _: Random) -> Pixels:
     edges = cv2.Canny(_soft(rgb, 1.0), 60, 140)
     return np.asarray(cv2.cvtColor(255 - edges, cv2.COLOR_GRAY2RGB), np.uint8)

@@ -19,7 +19,7 @@ Random = np.random.Generator
 
 _LEVELS = np.arange(256) / 255.0
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
-BLURS = ("gaussian", "defocus", "motion", "shake")
+BLURS = ("gaussian", "defocus", "motion", "shake", "tremor")
 EXPOSURES = ("light", "levels", "lift")
 _CLEAR_SPREAD = 1 / 200  # of the long side: from here on a person calls a picture blurred
 _LEAST_SPREAD = 1.5  # pixels
@@ -57,8 +57,26 @@ def shake(length: float, angle: float, bend: float = 0.0) -> Floats:
     half = int(np.ceil(length / 2)) + 2
     course = angle + bend * np.linspace(-0.5, 0.5, _STEPS)
     x, y = (np.cumsum(part) * length / _STEPS for part in (np.cos(course), np.sin(course)))
-    x, y = x - x.mean() + half, y - y.mean() + half
+    return _exposed(x - x.mean(), y - y.mean(), half)
+
+
+def tremor(sigma: float, random: Random) -> Floats:
+    """Return the path of an unsteady hand, float32 [n, n]: a walk whose course and pace change at random.
+
+    `sigma` is how far it spreads a point, in pixels, along the axis it spreads it most.
+    """
+    course = random.uniform(0, 2 * np.pi) + np.cumsum(random.normal(0, random.uniform(0.5, 5), _STEPS)) / _STEPS**0.5
+    pace = np.exp(np.cumsum(random.normal(0, random.uniform(0, 1.5), _STEPS)) / _STEPS**0.5)
+    path = np.cumsum(pace * np.stack([np.cos(course), np.sin(course)]), axis=1)
+    path -= path.mean(axis=1, keepdims=True)
+    path *= sigma / np.sqrt(np.linalg.eigvalsh(path @ path.T / _STEPS)[-1])
+    return _exposed(path[0], path[1], int(np.ceil(np.abs(path).max())) + 2)
+
+
+def _exposed(x: NDArray[np.floating], y: NDArray[np.floating], half: int) -> Floats:
+    """Return the light that a path, in pixels from the middle, leaves behind, float32 [2 half + 1, 2 half + 1]."""
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    x, y = x + half, y + half
     left, top = x.astype(int), y.astype(int)
     for down in (0, 1):
         for right in (0, 1):
@@ -70,7 +88,7 @@ def shake(length: float, angle: float, bend: float = 0.0) -> Floats:
 def blurred(rgb: Pixels, kind: str, sigma: float, random: Random) -> Floats:
     """Blur in linear light so that a point spreads by `sigma` pixels; return levels.
 
-    `kind` is "gaussian", "defocus", "motion" (straight) or "shake" (along a curve).
+    `kind` is "gaussian", "defocus", "motion" (straight), "shake" (along a curve) or "tremor" (a random walk).
     """
     light = to_light(rgb)
     if kind == "gaussian":
@@ -79,6 +97,8 @@ def blurred(rgb: Pixels, kind: str, sigma: float, random: Random) -> Floats:
         kernel = disc(2 * sigma)
     elif kind == "motion":
         kernel = shake(sigma * 12**0.5, random.uniform(0, np.pi))
+    elif kind == "tremor":
+        kernel = tremor(sigma, random)
     else:
         bend = random.uniform(0.8, 2.5) * random.choice((-1, 1))
         kernel = shake(1.1 * sigma * 12**0.5, random.uniform(0, 2 * np.pi), bend)
@@ -105,10 +125,13 @@ def overexposed(rgb: Pixels, share: float, how: str = "light") -> Floats:
     return np.asarray(raised.clip(0, 255), np.float32)
 
 
-def developed(levels: NDArray[np.floating], random: Random, noise: float | None = None) -> Pixels:
-    """Add sensor noise (grey levels; drawn from 0 to 3 where None) and save as JPEG of quality 75 to 96."""
+def developed(
+    levels: NDArray[np.floating], random: Random, noise: float | None = None, quality: int | None = None
+) -> Pixels:
+    """Add sensor noise (grey levels; drawn from 0 to 3 where None) and save as JPEG (75 to 96 where None)."""
     sigma = random.uniform(0, 3) if noise is None else noise
     noisy = levels + sigma * random.standard_normal(levels.shape, np.float32)
     bgr = np.asarray((noisy + 0.5).clip(0, 255), np.uint8)[..., ::-1]
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(75, 97))])[1]
+    fineness = int(random.integers(75, 97)) if quality is None else quality
+    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, fineness])[1]
     return cast(Pixels, cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))

@@ -153,6 +153,33 @@ def test_reading_gives_no_hints(native: Service, hot: Path) -> None:
     assert str(path) not in native.hints
 
 
+def test_a_folder_that_takes_the_name_of_one_carried_away(native: Service, hot: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (hot / name).mkdir()
+    native.watch(hot)
+    carried = (hot / "b").rename(tmp_path / "b")  # its watch goes with it, under its old name
+    native.until(lambda: bool(native.rescans))
+    native.forget()
+    (hot / "a").rename(hot / "b")
+    native.until_hinted(put(hot / "b/new.jpg"))
+    carried.rmdir()  # now the old watch ends, in the thread that reads events
+    native.forget()
+    native.until_hinted(put(hot / "b/newer.jpg"))
+    assert native.rescans == [], "nobody had to be started again"
+    native.watcher.close()
+
+
+def test_watching_ends_though_two_folders_went_by_one_name(native: Service, hot: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (hot / name).mkdir()
+    native.watch(hot)
+    (hot / "b").rename(tmp_path / "b")
+    (hot / "a").rename(hot / "b")
+    native.until_hinted(put(hot / "b/new.jpg"))
+    native.watcher.close()
+    assert [thread.name for thread in threading.enumerate() if "Inotify" in type(thread).__name__] == []
+
+
 def test_not_recursive(service: Service, hot: Path) -> None:
     service.watcher.watch(str(hot), service.mode, recursive=False, poll_seconds=0.05)
     service.until(lambda: service.mode == "native" or bool(service.rescans))

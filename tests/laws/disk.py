@@ -56,7 +56,7 @@ class MadeUpPool:
 
     known: Mapping[bytes, Content] = {}
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self._waiting = deque[MeasureTask]()
 
     @property

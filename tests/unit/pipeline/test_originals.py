@@ -69,6 +69,11 @@ def marked(image: Image.Image) -> Image.Image:
     return copy
 
 
+def speckled(image: Image.Image) -> Image.Image:
+    noise = np.random.default_rng(5).normal(0, 7, (480, 640, 1))
+    return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
+
+
 def paged(image: Image.Image) -> Image.Image:
     page = Image.new("RGB", (900, 800), "#fafafa")
     page.paste(image, (130, 100))
@@ -79,6 +84,11 @@ def paged(image: Image.Image) -> Image.Image:
 
 
 COPIES = {
+    "enlarged a little": lambda i: saved(i.resize((864, 648), Image.Resampling.BICUBIC), quality=92),
+    "compressed as much": lambda i: saved(i, quality=83),
+    "saved a little finer": lambda i: saved(i, quality=88),
+    "marked and compressed": lambda i: saved(marked(i), quality=70),
+    "noisy": lambda i: saved(speckled(i), quality=95),
     "reduced": lambda i: saved(i.resize((320, 240), Image.Resampling.LANCZOS), quality=92),
     "enlarged": lambda i: saved(i.resize((1120, 840), Image.Resampling.BICUBIC), quality=92),
     "enlarged back": lambda i: saved(
@@ -157,6 +167,8 @@ traces = st.builds(
     st.sampled_from((0.0, 3.0, 6.0, 20.0)),
     st.sampled_from((0.0, 30.0)),
     st.sampled_from((0.0, 0.02, 0.3)),
+    st.just(b"") | st.binary(min_size=256, max_size=256),
+    st.sampled_from((b"", bytes(15 + 30 * 64), bytes([9] * 15) + bytes(range(240)) * 8)),
 )
 
 
@@ -171,6 +183,26 @@ observations = st.builds(
     st.none() | traces,
 )  # fmt: skip
 lineages = st.builds(Lineage, st.sampled_from(Relation), st.integers(0, 2), shares, shares)
+
+
+def test_a_crop_enlarged_to_the_size_of_the_whole_loses(tmp_path: Path) -> None:
+    image = drawn()
+    part = image.crop((100, 75, 550, 412)).resize(image.size, Image.Resampling.LANCZOS)
+    assert judged(saved(image, quality=80), saved(part, quality=95), tmp_path).original == 1
+
+
+def test_a_crop_of_texture_is_no_picture_on_a_page(tmp_path: Path) -> None:
+    grain = np.random.default_rng(4).integers(0, 256, (480, 640), dtype=np.uint8)
+    fine = np.asarray(Image.fromarray(grain).filter(ImageFilter.GaussianBlur(1.3)), np.float32)
+    image = Image.fromarray((128 + 3 * (fine - 128)).clip(0, 255).astype(np.uint8)).convert("RGB")
+    cut = image.crop((60, 50, 560, 430))  # what lies beyond its rim is unlike what lies within, but no page
+    assert judged(saved(image, quality=85), saved(cut, quality=92), tmp_path).original == 1
+
+
+def test_one_too_tiny_for_a_spectrum_is_reduced(tmp_path: Path) -> None:
+    image = drawn()
+    tiny = image.resize((80, 60), Image.Resampling.LANCZOS)
+    assert judged(saved(image, quality=80), saved(tiny, quality=95), tmp_path) == Preference(1, "the other is reduced")
 
 
 @given(observations, observations, lineages)

@@ -11,6 +11,7 @@ from pipeline.gate import load_gate
 from pipeline.octaves import FEATURES, focus_features, octave_energies
 from pipeline.quality import judge_quality, measure_quality, working_grey
 from pipeline.settings import QualitySettings
+from pipeline.training.optics import blurred as blurred_by_optics
 from store.records import VerdictKind
 from tests.scenes.plain import draw_plain
 from tests.unit.pipeline.test_hashing import scene
@@ -256,5 +257,23 @@ def test_a_dark_thing_on_white_paper_is_not_blown_out() -> None:
     cv2.ellipse(image, (110, 70), (70, 35), 10, 0, 360, (60, 35, 15), -1, cv2.LINE_AA)
     for x in range(50, 240, 20):  # thin parts bleach in a scan
         cv2.line(image, (110, 70), (x, 150), (255, 225, 140), 2, cv2.LINE_AA)
-    assert exposure_features(image) is None
+    assert verdict(image) is VerdictKind.KEEP
     assert verdict(jpeg(image, 80)) is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_unsteady_hand_is_found(seed: int) -> None:
+    shaken = blurred_by_optics(town(10 + seed), "tremor", 8.0, np.random.default_rng(seed))
+    assert verdict(pixels(shaken)) is VerdictKind.BLUR
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clouds_with_soft_rims_pass(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:HEIGHT, :WIDTH] / HEIGHT
+    cover = sum(
+        np.exp(-(((x - generator.uniform(0, 1.3)) / 0.15) ** 2) - ((y - generator.uniform(0, 1)) / 0.06) ** 2)
+        for _ in range(9)
+    )
+    sky = np.array([60, 110, 180]) + 60 * y[..., None]
+    assert verdict(jpeg(pixels(sky + (245 - sky) * (1 - np.exp(-np.asarray(cover)))[..., None]))) is VerdictKind.KEEP

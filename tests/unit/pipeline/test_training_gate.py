@@ -17,13 +17,14 @@ from pipeline.gate import WEIGHTS, load_gate
 from pipeline.training import gate as recipe
 from pipeline.training.drawn import NATURE
 from pipeline.training.gate import FitSettings, errors, fit
-from pipeline.training.gate_data import Examples, GateSet, build_examples, gate_sets, measured, spoilt
+from pipeline.training.gate_data import THREEFOLD, Examples, GateSet, build_examples, gate_sets, measured, spoilt
 from pipeline.training.looks import LOOKS
-from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, overexposed, to_levels, to_light
+from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, overexposed, to_levels, to_light, tremor
 from pipeline.training.papers import PAPERS
+from pipeline.training.soft import SOFT
 from tests.scenes import draw
 
-PAINTERS = {**NATURE, **PAPERS}
+PAINTERS = {**NATURE, **PAPERS, **SOFT}
 QUICK = FitSettings(units=4, networks=2, steps=60, batch=64)
 
 
@@ -70,6 +71,16 @@ def test_over_exposure_clips_the_share_asked_for(how: str, share: float) -> None
     assert (overexposed(scene(), share, how).min(2) >= 254.5).mean() == pytest.approx(share, abs=0.06)
 
 
+@pytest.mark.parametrize("sigma", [1.5, 6.0])
+def test_a_tremor_spreads_a_point_as_far_as_asked(sigma: float) -> None:
+    kernel = tremor(sigma, np.random.default_rng(5))
+    assert kernel.sum() == pytest.approx(1, abs=1e-4)
+    middle = kernel.shape[0] // 2
+    y, x = (part - middle for part in np.mgrid[: kernel.shape[0], : kernel.shape[0]])
+    spreads = np.linalg.eigvalsh([[(kernel * a * b).sum() for a in (x, y)] for b in (x, y)])
+    assert spreads[-1] ** 0.5 == pytest.approx(sigma, rel=0.1)  # laid on pixels, which widens it a little
+
+
 def test_light_and_levels_are_each_other_s_inverse() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert np.abs(to_levels(to_light(levels)) - levels).max() < 0.01
@@ -77,7 +88,7 @@ def test_light_and_levels_are_each_other_s_inverse() -> None:
 
 def test_one_original_gives_good_and_bad_pictures_and_always_a_shake() -> None:
     kinds = [kind for kind, _ in spoilt(scene(), 0, np.random.default_rng(1))]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 4, "blur": 3, "white": 2, "blown": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 6, "blur": 4, "white": 3, "blown": 3}
     assert len(LOOKS) == len(set(LOOKS))
 
 
@@ -86,7 +97,7 @@ def test_features_are_those_of_the_shipped_gate(examples: Examples) -> None:
     assert examples.blown.shape[1] == exposure.FEATURES == len(load_gate("blown").mean)
     assert examples.blurred.any() and not examples.blurred.all()
     assert examples.blown_out.any() and not examples.blown_out.all()
-    originals = len(NATURE) - 1 + 3 * (len(PAPERS) + 1) + 4  # the broken file is none
+    originals = len(PAINTERS) + 2 * len(THREEFOLD) + 4  # the broken file is none
     assert len(np.unique(examples.blur_original)) == originals
 
 
@@ -95,6 +106,10 @@ def test_sets_are_drawn_by_seed_and_without_what_is_left_out(photos: Path) -> No
     assert {path.name for path in left.files} == {"0.jpg", "1.jpg", "3.jpg", "broken.jpg"}
     assert gate_sets([photos], 2, 1, 1, []) == gate_sets([photos], 2, 1, 1, [])
     assert len(gate_sets([photos], 2, 1, 1, [])[1].files) == 2
+
+
+def test_every_picture_of_a_whole_set_is_used(photos: Path) -> None:
+    assert len(gate_sets([photos], 2, 1, 1, [], ["streets"])[1].files) == 5
 
 
 def test_an_interrupted_run_goes_on_with_the_next_shard(photos: Path, tmp_path: Path) -> None:

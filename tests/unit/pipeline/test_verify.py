@@ -153,6 +153,16 @@ def test_that_a_picture_set_into_another_is_no_copy() -> None:
     assert "set into another picture" in seen.change
 
 
+def test_that_a_crop_along_an_edge_of_the_scene_is_no_inset() -> None:
+    whole = np.asarray(cv2.GaussianBlur(scene(19), (0, 0), 2.5) // 2 + 100, np.uint8)
+    whole[:, :24] = scene(20)[:, :24] // 4  # a dark wall that ends where the crop begins
+    whole[:, 24:26] = 255
+    part = np.asarray(cv2.resize(whole[10:278, 24:376], (384, 292), interpolation=cv2.INTER_CUBIC), np.uint8)
+    seen = look(stored(whole), stored(part))
+    assert "cropped" in seen.change, seen
+    assert "set into another picture" not in seen.change
+
+
 def test_that_a_camera_that_pans_takes_no_copies() -> None:
     wide_view = scene(5, 700, 300)
     for shift in (2, 6, 30):

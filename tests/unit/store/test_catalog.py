@@ -334,9 +334,13 @@ def test_traces_come_back_and_may_be_missing(catalog: Catalog) -> None:
     image_id = put(catalog, "/hot/a", 1).image_id
     catalog.put_observation(image_id, observation(1))
     assert catalog.image(image_id).observation == observation(1)
-    traced = replace(observation(1), traces=Traces(bytes(range(20)), 0.2, 1.5, 0.01, 2.5, 8.25, 31.0, 0.125))
-    catalog.put_observation(image_id, traced)
-    assert catalog.image(image_id).observation == traced
+    traces = Traces(bytes(range(20)), 0.2, 1.5, 0.01, 2.5, 8.25, 31.0, 0.125)
+    full = replace(traces, rhythm=bytes(range(256)), blocks=b"blocks")
+    tiny = replace(traces, spectrum=b"")
+    for each in (traces, full, tiny):
+        traced = replace(observation(1), traces=each)
+        catalog.put_observation(image_id, traced)
+        assert catalog.image(image_id).observation == traced
 
 
 def test_memory_of_settings(catalog: Catalog) -> None:
