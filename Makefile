@@ -7,7 +7,7 @@ TORCH_INDEX_URL ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz lint format bench clean
+.PHONY: help install demo test faults fuzz soak lint format bench clean
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ faults: $(VENV)/.installed-dev ## every fault row at its full count (as root: al
 fuzz: MINUTES ?= 10
 fuzz: $(VENV)/.installed-dev ## feed changed pictures to the decoders for MINUTES=10 (by coverage once `pip install atheris` is done)
 	$(BIN)/python -m tests.faults.fuzz_decode $(MINUTES)
+
+soak: MINUTES ?= 30
+soak: $(VENV)/.installed-dev ## live with a daemon among kills, full disks and clock jumps for MINUTES=30 (as root: all of it; SEED=n: again)
+	$(BIN)/python -m tests.faults.soak $(MINUTES) $(if $(SEED),--seed $(SEED)) --page docs/reliability.md
 
 lint: $(VENV)/.installed-dev ## style, types, import rule
 	$(BIN)/ruff check .

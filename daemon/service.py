@@ -228,6 +228,8 @@ class Service:
         jump = self._schedule.heartbeat(time.time(), now)
         if jump:
             self._log.warning("the clock jumped; jobs planned anew", seconds=round(jump))
+        if jump < 0:
+            self._reception.resume(now)  # what was put off by a clock that was ahead would wait for it
 
     # -- a full disk ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Hints that something happened to a path. The only room that imports watchdog.
+"""Hints that something happened to a path. With `daemon.observing` the only room that imports watchdog.
 
 Events are hints, the scan is the truth: watchdog 7.1.0 goes blind in several situations without a word (a
 symlinked root, a mount over the root, a root made anew, the watch limit, a queue overflow). So an event
@@ -10,8 +10,6 @@ root leaves the others alone.
 import errno
 import logging
 import os
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -29,10 +27,10 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.api import BaseObserver
 
 from daemon.folders import RootIdentity, identify
 from daemon.hints import Hints
+from daemon.observing import JOIN_SECONDS, RootObserver
 from daemon.polling import PollingWatch, count_folders, inotify_limit, needs_polling, sysctl_line
 from daemon.walking import Excluded
 from store.text import printable
@@ -44,7 +42,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
     *(DirCreatedEvent, DirDeletedEvent, DirMovedEvent, FileAttribEvent, FileClosedEvent, FileCreatedEvent),
     *(FileDeletedEvent, FileModifiedEvent, FileMovedEvent),
 ]
-_JOIN_SECONDS = 2.0
 _HANGING_SECONDS = 60.0
 _RETRY_NATIVE_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -292,7 +289,7 @@ class _NativeWatch:
     """Events of the operating system for one root, armed as soon as it is made. Raises OSError."""
 
     def __init__(self, entry: _Root, hints: Hints) -> None:
-        self._observer = _Observer()
+        self._observer = RootObserver()
         self._observer.schedule(_Handler(entry, hints), entry.path, recursive=entry.recursive, event_filter=_EVENTS)
         try:
             self._observer.start()
@@ -303,7 +300,7 @@ class _NativeWatch:
     def stop(self) -> None:
         """Give the watches back."""
         self._observer.stop()
-        self._observer.join(_JOIN_SECONDS)
+        self._observer.join(JOIN_SECONDS)
 
     def is_alive(self) -> bool:
         """Say whether every thread is: an observer lives on when the thread that reads events has died."""
@@ -324,70 +321,3 @@ class _NativeWatch:
         """Say whether a folder that could not be watched for its permissions now can."""
         unwatched = list(self._observer.unwatched.items())
         return any(number == errno.EACCES and os.access(path, os.R_OK) for path, number in unwatched)
-
-
-if sys.platform == "linux":
-    from watchdog.observers.inotify import InotifyEmitter
-    from watchdog.observers.inotify_c import (
-        CallbackId,
-        InotifyEvent,
-        InotifyFD,
-        Mask,
-        WatchCallback,
-        WatchDescriptor,
-    )
-
-    class _Inotify(InotifyFD):
-        """An inotify instance that notes what watchdog passes over: lost events, unwatched folders."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.overflowed = threading.Event()
-            self.unwatched: dict[str, int] = {}  # folder -> errno
-
-        def handle_event(self, event: InotifyEvent) -> None:
-            super().handle_event(event)
-            if event.is_queue_overflow:  # only now: a scan while the watches are being renewed would miss files
-                self.overflowed.set()
-
-        def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:
-            # Not super(): a folder met twice in a race makes it warn with the text of all watches, megabytes.
-            name = os.fsdecode(path)
-            try:
-                with self._lock:
-                    watch = self._get_or_create_watch(path, mask)
-                    if watch.wd == -1:  # watchdog passes over EACCES and keeps a watch that is none
-                        self._watch_for_wd.pop(watch.wd, None)
-                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-                    watch.callbacks[id_] = callback
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EACCES):
-                    self.unwatched[name] = error.errno
-                raise
-            self.unwatched.pop(name, None)
-            return watch.wd
-
-    class _Observer(BaseObserver):
-        def __init__(self) -> None:
-            inotify = _Inotify()
-            self.overflowed, self.unwatched = inotify.overflowed, inotify.unwatched
-            self._inotify = inotify
-            inotify.start()
-            super().__init__(InotifyEmitter, inotify_fd=inotify)
-
-        def is_alive(self) -> bool:
-            return super().is_alive() and self._inotify.is_alive()
-
-        def on_thread_stop(self) -> None:
-            super().on_thread_stop()
-            self._inotify.stop()
-            self._inotify.join(_JOIN_SECONDS)
-
-else:
-    from watchdog.observers import Observer
-
-    class _Observer(Observer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.overflowed = threading.Event()
-            self.unwatched: dict[str, int] = {}

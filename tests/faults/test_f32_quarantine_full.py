@@ -41,7 +41,7 @@ def test_nothing_half_stays_on_a_full_quarantine(
     monkeypatch.undo()
     small = room.file("b.jpg", b"fits")
     room.move(small, settings=ActionSettings(min_free_bytes=0))
-    record(3)
+    record(3, 0, "left over 0; moved as soon as there was room")
 
 
 @pytest.mark.fault("F32", injected="ENOSPC at every write of a copy, at its fsync and at its manifest", figure=FIGURE)
@@ -67,7 +67,7 @@ def test_no_space_at_any_step_of_a_copy(
     assert is_as_before(path, b"content" * 1000)
     assert room.lost_property() == []
     pipeline.actions.apply(room.action(path, verb=verb), room.ledger, 2, settings=ActionSettings(0))
-    record(1)
+    record(1, 0, "left over 0; moved as soon as there was room")
 
 
 def refuse(room: Room, path: Path, content: bytes, verb: Verb) -> None:

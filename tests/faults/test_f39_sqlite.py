@@ -27,7 +27,7 @@ def test_the_doctor_warns(
     warned = [finding for finding in examine(patient) if finding.topic == "SQLite"]
     assert [finding.level for finding in warned] == ["warning"]
     assert "pysqlite3" in warned[0].change
-    record(1)
+    record(1, 0, "warned 3/3")
 
 
 @pytest.mark.fault("F39", injected="a reader that tries to checkpoint", figure=FIGURE)
@@ -42,4 +42,4 @@ def test_only_the_writer_checkpoints(tmp_path: Path, record: Record) -> None:
     assert (tmp_path / "c").stat().st_size == size, "closing it moved nothing either"
     writer.close()
     assert (tmp_path / "c").stat().st_size > size
-    record(1)
+    record(1, 0, "checkpoints by a reader 0")

@@ -34,7 +34,7 @@ def test_a_folder_that_everybody_may_write_to(tmp_path: Path, record: Record) ->
     assert answer.code == 78
     assert "chmod o-w" in answer.err
     assert list((tmp_path / "state").iterdir()) == []
-    record(1)
+    record(1, 0, "refused with a hint each time, tracebacks 0")
 
 
 @pytest.mark.fault("F42", injected="file systems of other machines, by a table of mounts", figure=FIGURE)
@@ -45,7 +45,7 @@ def test_a_share(tmp_path: Path, record: Record, kind: str, monkeypatch: pytest.
         StateFolder(tmp_path / "state").create()
     assert caught.value.exit_code == 78
     assert "local disk" in caught.value.hint
-    record(1)
+    record(1, 0, "refused with a hint each time, tracebacks 0")
 
 
 @pytest.mark.fault("F42", injected="a catalog, and a folder, of another user", figure=FIGURE)
@@ -59,7 +59,7 @@ def test_another_users(tmp_path: Path, record: Record, what: str) -> None:
     answer = scanned(tmp_path, state.path)
     assert answer.code == 78
     assert "uid 12345" in answer.err
-    record(1)
+    record(1, 0, "refused with a hint each time, tracebacks 0")
 
 
 @pytest.mark.fault("F42", injected="a disk that is mounted read-only, with and without a catalog on it", figure=FIGURE)
@@ -78,7 +78,7 @@ def test_a_read_only_disk(tmp_path: Path, record: Record, known: bool) -> None:
     assert "state folder" in answer.err
     if known:
         assert dedupd("groups", "--state", state.path).code in (0, 77)
-    record(1)
+    record(1, 0, "refused with a hint each time, tracebacks 0")
 
 
 @pytest.mark.fault("F42", injected="a state folder without permission to write", figure=FIGURE)
@@ -89,4 +89,4 @@ def test_a_folder_without_permission(tmp_path: Path, record: Record) -> None:
     with pytest.raises(AccessError):
         StateFolder(tmp_path / "state").create()
     assert scanned(tmp_path, tmp_path / "state").code == 77
-    record(1)
+    record(1, 0, "refused with a hint each time, tracebacks 0")

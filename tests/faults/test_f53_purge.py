@@ -40,7 +40,7 @@ def test_a_year_that_never_was_empties_nothing(tmp_path: Path, record: Record) -
         assert daemon.status()["images"] == images
         assert daemon.stop()[0] == 0
     assert "forgot" not in daemon.log.read_text()
-    record(3, place.lost())
+    record(3, place.lost(), "files purged 0; dedupd never empties a quarantine")
 
 
 @pytest.mark.fault("F53", injected="an image without a file, and clocks that agree and do not", figure=FIGURE)
@@ -57,4 +57,4 @@ def test_facts_go_only_when_both_clocks_say_so(
         started = clock(), 5
         errands.forget_unseen(lived_ns(started, (clock() + wall_days * _DAY_NS, 5 + ran_days * _DAY_NS)))
         assert (session.catalog.database.table("images").count == 0) is forgotten
-    record(1)
+    record(1, 0, "facts let go of only when both clocks say so")

@@ -12,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from daemon.folders import HotFolder
+from daemon.service import Service
 from tests.e2e.command import running
 from tests.faults.beating import EVERY
 from tests.faults.clocks import FakeClock
 from tests.faults.conftest import Record
 from tests.faults.living import Place
 from tests.faults.moving import ROOT
+from tests.faults.test_f31_catalog_full import until
+from tests.unit.daemon.opened import opened
 
 FIGURE = "overdue jobs after 60 s 0; double runs 0"
 
@@ -98,6 +102,32 @@ def test_what_a_sleep_missed_runs_once(tmp_path: Path, record: Record) -> None:
         assert woken <= 3, "12 were missed"
         schedule.since(schedule.ask()["ran"])
     record(1, 0, f"{woken} runs at once after a sleep of 12 times the interval")
+
+
+@pytest.mark.fault("F56", injected="a clock that was ahead while an arrival failed is set right", figure=FIGURE)
+def test_what_was_put_off_by_a_wrong_clock_does_not_wait_for_it(
+    tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hot, day_ns = tmp_path / "hot", 86_400 * 10**9
+    late = hot / "sub/late.jpg"  # where no walk comes: nobody knows of it but whoever failed
+    late.parent.mkdir(parents=True)
+    late.write_bytes(b"x")
+    with opened(tmp_path, HotFolder(str(hot), recursive=False)) as session:
+        service = Service(session, None)
+        service._set_up()
+        try:
+            until(service, lambda: not service._roots.scanning)
+            folder = session.catalog.folders()[0]
+            session.arrivals.fail(str(late), folder.id, "locked", session.clock_ns() + day_ns, lambda _: 30.0)
+            service._check()
+            service._turn()
+            assert len(service._reception) == 0, "its time is a day away"
+            monkeypatch.setattr(service._schedule, "heartbeat", lambda *_: -86_400.0)
+            service._turn()
+            assert len(service._reception) == 1
+        finally:
+            service._tear_down()
+    record(1)
 
 
 @pytest.mark.fault("F56", injected="-1 h under a running service", figure=FIGURE)
