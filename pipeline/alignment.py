@@ -8,11 +8,15 @@ product of matrices and no more corners. The transform is searched without rando
 of corners proposes place, turn and scale, then each two of the best pairs do.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.typical import median
 
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -56,13 +60,13 @@ class Alignment:
 
 
 def _pooling() -> Float:
-    """Weights [144, 16] that pool samples into 4 x 4 soft cells, under a Gaussian over the patch."""
+    """Weights [16, 144] that pool samples into 4 x 4 soft cells, under a Gaussian over the patch."""
     line = (np.arange(SAMPLES) + 0.5) / SAMPLES * BINS - 0.5
     soft = np.maximum(1 - np.abs(line[:, None] - np.arange(BINS)[None]), 0)
     radius = (np.arange(SAMPLES) + 0.5) / SAMPLES * 2 - 1
     soft *= np.exp(-(radius**2))[:, None]
     cells = soft[:, None, :, None] * soft[None, :, None, :]
-    return np.asarray(cells.reshape(SAMPLES * SAMPLES, BINS * BINS), np.float32)
+    return np.ascontiguousarray(cells.reshape(SAMPLES * SAMPLES, BINS * BINS).T, np.float32)
 
 
 def _mirroring() -> NDArray[np.intp]:
@@ -73,10 +77,10 @@ def _mirroring() -> NDArray[np.intp]:
 
 _POOLING = _pooling()
 _MIRRORING = _mirroring()
-_HALF_TURN = np.arange(DIRECTIONS // 2)[:, None] * (2 * np.pi / DIRECTIONS)
-_COSINES = np.cos(_HALF_TURN).astype(np.float32)
-_SINES = np.sin(_HALF_TURN).astype(np.float32)
+_PAIRS = np.stack([np.arange(_MIRRORING.size), _MIRRORING])[:, np.arange(_MIRRORING.size) < _MIRRORING]
+_ROOT_HALF = np.float32(np.sqrt(0.5))
 _OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.float32)
+_ACROSS, _DOWN = np.tile(_OFFSETS, SAMPLES)[:, None], np.repeat(_OFFSETS, SAMPLES)[:, None]
 
 
 def find_points(grey: Grey) -> Points:
@@ -88,59 +92,96 @@ def find_points(grey: Grey) -> Points:
         return Points(np.zeros((0, 2), np.float32), none, none, np.zeros((0, _MIRRORING.size), np.uint8))
     raw = np.array([(*k.pt, k.angle, k.octave) for k in found], np.float32)
     raw = raw[np.lexsort((raw[:, 1], raw[:, 0], raw[:, 3]))]
-    places, angles = raw[:, :2], np.asarray(np.deg2rad(raw[:, 2]), np.float32)
+    angles = np.asarray(np.deg2rad(raw[:, 2]), np.float32)
     scales = np.asarray(LEVEL_RATIO ** raw[:, 3], np.float32)
     # ORB scales the corners of pixels, not their centres.
-    places = np.asarray(places + (scales[:, None] - 1) / 2, np.float32)
+    places = np.asarray(raw[:, :2] + (scales[:, None] - 1) / 2, np.float32)
+    ends = np.searchsorted(raw[:, 3], np.arange(LEVELS + 1))
     described = []
-    for level in np.unique(raw[:, 3]):
-        here = raw[:, 3] == level
-        described.append(_describe(_patches(grey, places[here], angles[here], LEVEL_RATIO ** float(level))))
+    for level, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
+        if start < end:
+            here = slice(start, end)
+            described.append(_describe(_patches(grey, places[here], angles[here], LEVEL_RATIO**level)))
     return Points(places, scales, angles, np.concatenate(described))
 
 
-def _patches(grey: Grey, places: Float, angles: Float, scale: float) -> Float:
-    """Sample the turned patches [n, 12, 12] around corners of one scale."""
+def _patches(grey: Grey, places: Float, angles: Float, scale: float) -> Grey:
+    """Sample the turned patches [144, n] around corners of one scale."""
     size = (max(round(grey.shape[1] / scale), 8), max(round(grey.shape[0] / scale), 8))
     level = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
-    across, down = level.shape[1] / grey.shape[1], level.shape[0] / grey.shape[0]
-    u, v = np.meshgrid(_OFFSETS, _OFFSETS)
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    x = (places[:, :1] + 0.5) * across - 0.5 + cos * u.reshape(1, -1) - sin * v.reshape(1, -1)
-    y = (places[:, 1:] + 0.5) * down - 0.5 + sin * u.reshape(1, -1) + cos * v.reshape(1, -1)
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    sampled = cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled, np.float32).reshape(-1, SAMPLES, SAMPLES)
+    shrink = np.array([level.shape[1] / grey.shape[1], level.shape[0] / grey.shape[0]], np.float32)
+    middle = (places + np.float32(0.5)) * shrink - np.float32(0.5)
+    cos, sin = np.cos(angles), np.sin(angles)
+    x = middle[:, 0] + cos * _ACROSS - sin * _DOWN
+    y = middle[:, 1] + sin * _ACROSS + cos * _DOWN
+    return np.asarray(cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _describe(patches: Float) -> NDArray[np.uint8]:
-    """Pool gradients of patches [n, 12, 12] into square-rooted descriptions [n, 128] (Arandjelovic 2012)."""
-    padded = np.pad(patches, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).reshape(len(patches), 1, -1)
-    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).reshape(len(patches), 1, -1)
-    weakened = 1 / np.sqrt(np.sqrt(across * across + down * down) + 1e-6)
-    along = (across * weakened) * _COSINES + (down * weakened) * _SINES
-    directed = np.concatenate([np.maximum(along, 0), np.maximum(-along, 0)], axis=1)
-    np.multiply(directed, directed, out=directed)  # strength times squared cosine
-    pooled = (directed.reshape(-1, SAMPLES * SAMPLES) @ _POOLING).reshape(len(patches), -1)
-    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True) + 1e-6
-    pooled = np.minimum(pooled, 0.25)
-    pooled = np.sqrt(pooled / (pooled.sum(axis=1, keepdims=True) + 1e-6))
-    return np.asarray(np.clip(np.rint(pooled * 512), 0, 255), np.uint8)
+def _describe(patches: Grey) -> NDArray[np.uint8]:
+    """Pool gradients of patches [144, n] into square-rooted descriptions [n, 128] (Arandjelovic 2012).
+
+    A gradient counts with its strength times the squared cosine of its angle to each of eight directions, where that
+    cosine is positive. Opposite directions add up to the square in full, and neighbouring axes follow from the double
+    angle: seven pooled maps tell all eight. Samples come first and patches last, so that numpy runs along patches.
+    """
+    count = patches.shape[1]
+    levels = patches.reshape(SAMPLES, SAMPLES, count).astype(np.float32)
+    across, down = np.empty_like(levels), np.empty_like(levels)
+    np.subtract(levels[:, 2:], levels[:, :-2], out=across[:, 1:-1])
+    np.subtract(levels[:, 1::10], levels[:, :-1:10], out=across[:, ::11])  # the first and the last column
+    np.subtract(levels[2:], levels[:-2], out=down[1:-1])
+    np.subtract(levels[1::10], levels[:-1:10], out=down[::11])
+    maps = np.empty((7, SAMPLES, SAMPLES, count), np.float32)
+    xx, yy, xy = maps[4:]
+    np.multiply(across, across, out=xx)
+    np.multiply(down, down, out=yy)
+    weakened = np.reciprocal(np.sqrt(xx + yy + np.float32(1e-6)))
+    xx *= weakened
+    yy *= weakened
+    np.multiply(across * down, weakened, out=xy)
+    mean = (xx + yy) * np.float32(0.5)
+    np.multiply(xx, across > 0, out=maps[0])
+    np.multiply(mean + xy, across + down > 0, out=maps[1])
+    np.multiply(yy, down > 0, out=maps[2])
+    np.multiply(mean - xy, down > across, out=maps[3])
+    pooled = np.matmul(_POOLING, maps.reshape(7, SAMPLES * SAMPLES, count))
+    mean = (pooled[4] + pooled[5]) * np.float32(0.5)
+    whole = np.stack([pooled[4], mean + pooled[6], pooled[5], mean - pooled[6]])
+    described = np.maximum(np.concatenate([pooled[:4], whole - pooled[:4]]), 0).reshape(-1, count)
+    described /= np.sqrt((described * described).sum(axis=0)) + np.float32(1e-6)
+    described = np.minimum(described, np.float32(0.25))
+    described = np.sqrt(described / (described.sum(axis=0) + np.float32(1e-6)))
+    return np.asarray(np.minimum(np.rint(described * 512), 255).T, np.uint8)
 
 
-def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDArray[np.intp]:
+def _likeness(a: Points, b: Points) -> Iterator[tuple[bool, Float]]:
+    """Tell how alike each description of `a` is to each of `b`, and then so with `b` in a mirror: cosines [n, m].
+
+    A mirror swaps the entries of a description in pairs. What the two of a pair have in common stays, and what sets
+    them apart turns its sign: one product of each tells both cosines. The array given first is written over.
+    """
+    (even_a, odd_a), (even_b, odd_b) = _even_and_odd(a), _even_and_odd(b)
+    alike, apart = even_a @ even_b.T, odd_a @ odd_b.T
+    alike += apart
+    yield False, alike
+    apart *= -2
+    alike += apart
+    yield True, alike
+
+
+def _even_and_odd(points: Points) -> tuple[Float, Float]:
+    """Split descriptions, brought to length 1, into what a mirror keeps and what it negates: [n, 64] each."""
+    described = points.descriptions.astype(np.float32)
+    described *= (1 / (np.sqrt(np.einsum("ij,ij->i", described, described)) + 1e-6))[:, None]
+    first, second = described[:, _PAIRS[0]], described[:, _PAIRS[1]]
+    return (first + second) * _ROOT_HALF, (first - second) * _ROOT_HALF
+
+
+def match_points(a: Points, b: Points, alike: Float, max_ratio: float) -> NDArray[np.intp]:
     """Pair corners whose descriptions are closest to each other and clearly closer than the next.
 
-    Returns indexes [m, 2] into `a` and `b`, the clearest pair first. `mirrored` reads `b` in a mirror.
+    `alike` [n, m] are the cosines. Returns indexes [k, 2] into `a` and `b`, the clearest pair first.
     """
-    if len(a) < 3 or len(b) < 3:
-        return np.zeros((0, 2), np.intp)
-    left = a.descriptions.astype(np.float32)
-    right = (b.descriptions[:, _MIRRORING] if mirrored else b.descriptions).astype(np.float32)
-    left /= np.linalg.norm(left, axis=1, keepdims=True) + 1e-6
-    right /= np.linalg.norm(right, axis=1, keepdims=True) + 1e-6
-    alike = left @ right.T
     nearest = alike.argmax(axis=1)
     best = alike[np.arange(len(a)), nearest]
     rows = np.flatnonzero(best >= alike.max(axis=0)[nearest])
@@ -155,11 +196,23 @@ def match_points(a: Points, b: Points, mirrored: bool, max_ratio: float) -> NDAr
     return np.stack([rows[order], nearest[order]], axis=1)
 
 
-def align(
-    a: Points, b: Points, mirrored: bool, max_ratio: float, max_pixels: float, min_inliers: int
+def align(a: Points, b: Points, max_ratio: float, max_pixels: float, min_inliers: int) -> Alignment | None:
+    """Find the affine transform that most matched corners obey within `max_pixels`, if need be in a mirror.
+
+    Returns None where fewer than `min_inliers` corners agree.
+    """
+    if min(len(a), len(b)) < max(min_inliers, 4):
+        return None
+    for mirrored, alike in _likeness(a, b):
+        found = _align(a, b, match_points(a, b, alike, max_ratio), mirrored, max_pixels, min_inliers)
+        if found is not None:
+            return found
+    return None
+
+
+def _align(
+    a: Points, b: Points, pairs: NDArray[np.intp], mirrored: bool, max_pixels: float, min_inliers: int
 ) -> Alignment | None:
-    """Find the affine transform that most matched corners obey within `max_pixels`; None for under `min_inliers`."""
-    pairs = match_points(a, b, mirrored, max_ratio)
     if len(pairs) < max(min_inliers, 4):
         return None
     source = a.places[pairs[:, 0]].astype(np.float64)
@@ -174,7 +227,7 @@ def align(
             return None
         matrix = _fit_affine(source[inliers], target[inliers])
     inliers = _distances(matrix, source, target) < max_pixels
-    apart = len(np.unique(np.rint(source[inliers] / 4), axis=0))
+    apart = len(set(map(tuple, np.rint(source[inliers] / 4).tolist())))
     agreeing = min(int(inliers.sum()), apart)
     if agreeing < min_inliers or (np.linalg.det(matrix[:2, :2]) < 0) != mirrored:
         return None
@@ -188,19 +241,19 @@ def _coarse_inliers(
     scale = (b.scales[pairs[:, 1]] / a.scales[pairs[:, 0]]).astype(np.float64)
     sign = -1.0 if mirrored else 1.0
     turn = b.angles[pairs[:, 1]].astype(np.float64) - sign * a.angles[pairs[:, 0]]
-    flipped = source * np.array([1.0, sign])
-    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
-    shift = flipped[None] - flipped[:, None]
-    x = target[:, None, 0] + cos[:, None] * shift[..., 0] - sin[:, None] * shift[..., 1]
-    y = target[:, None, 1] + sin[:, None] * shift[..., 0] + cos[:, None] * shift[..., 1]
-    off_x, off_y = x - target[None, :, 0], y - target[None, :, 1]
-    length = np.sqrt(shift[..., 0] * shift[..., 0] + shift[..., 1] * shift[..., 1])
-    allowed = 6.0 + 0.25 * scale[:, None] * length
-    direction, size = np.stack([np.cos(turn), np.sin(turn)]), np.log(scale)
-    turned = direction.T @ direction > np.cos(0.4)
+    direction, size = np.exp(1j * turn).astype(np.complex64), np.log(scale)
+    gain = scale.astype(np.float32) * direction
+    p, q = _complex(source, sign), _complex(target, 1.0)
+    off = gain[:, None] * p + (q - gain * p)[:, None] - q
+    allowed = np.float32(6) + np.float32(0.25) * np.abs(gain[:, None] * (p - p[:, None]))
+    turned = (direction[:, None] * direction.conj()).real > np.float32(np.cos(0.4))
     sized = np.abs(size[None] - size[:, None]) < 0.5
-    near = (off_x * off_x + off_y * off_y < allowed * allowed) & turned & sized
+    near = (off.real * off.real + off.imag * off.imag < allowed * allowed) & turned & sized
     return np.asarray(near[near.sum(axis=1).argmax()])
+
+
+def _complex(places: Matrix, sign: float) -> NDArray[np.complex64]:
+    return (places[:, 0] + 1j * sign * places[:, 1]).astype(np.complex64)
 
 
 def _fine_matrix(source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float) -> Matrix:
@@ -217,8 +270,8 @@ def _fine_matrix(source: Matrix, target: Matrix, near: NDArray[np.bool_], mirror
     i, j = i[apart], j[apart]
     gain = (q[i] - q[j]) / (p[i] - p[j])
     place = q[i] - gain * p[i]
-    off = np.abs(gain[:, None] * p[near][None] + place[:, None] - q[near][None])
-    score = np.maximum(1 - (off / (2 * max_pixels)) ** 2, 0).sum(axis=1)
+    off = gain[:, None] * p[near][None] + (place[:, None] - q[near][None])
+    score = np.maximum(1 - (off.real * off.real + off.imag * off.imag) / (2 * max_pixels) ** 2, 0).sum(axis=1)
     best = int(score.argmax())
     g, t = gain[best], place[best]
     return np.array([[g.real, -sign * g.imag, t.real], [g.imag, sign * g.real, t.imag], [0, 0, 1]])
@@ -283,21 +336,27 @@ def _normalised(grey: Grey, step: int, scale: float) -> tuple[Float, Matrix]:
 def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective: bool) -> Matrix:
     height, width = target.shape
     slope, places, wanted = _slopes(target, perspective)
-    if len(places) < 50:
+    if len(wanted) < 50:
         return onto
     middle = np.array([[2 / width, 0, -1], [0, 2 / width, -height / width], [0, 0, 1]])
     for _ in range(steps):
-        back = project(np.asarray(np.linalg.inv(onto)), places).astype(np.float32)
-        seen = cv2.remap(source, back[:, 0], back[:, 1], cv2.INTER_LINEAR, borderValue=OUTSIDE).ravel()
+        x, y, depth = np.linalg.inv(onto) @ places
+        seen = cv2.remap(
+            source,
+            (x / depth).astype(np.float32),
+            (y / depth).astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderValue=OUTSIDE,
+        ).ravel()
         inside = seen > OUTSIDE / 10
-        error = np.where(inside, wanted - seen, 0.0)
-        spread = 1.5 * float(np.median(np.abs(error[inside]))) + 0.05 if inside.any() else 1.0
+        error = np.where(inside, wanted - seen, np.float32(0))
+        spread = 1.5 * median(np.abs(error[inside])) + 0.05 if inside.any() else 1.0
         weight = inside / (1 + (error / spread) ** 2) ** 2
-        weighted = slope * weight[:, None]
-        normal = weighted.T @ slope
+        weighted = slope * weight
+        normal = (weighted @ slope.T).astype(np.float64)
         normal[np.diag_indices_from(normal)] *= 1.001
         normal[np.diag_indices_from(normal)] += 1e-3
-        change = np.linalg.solve(normal, weighted.T @ error)
+        change = np.linalg.solve(normal, weighted @ error)
         step = np.eye(3).ravel()
         step[: len(change)] += change
         onto = np.linalg.inv(np.linalg.inv(middle) @ step.reshape(3, 3) @ middle) @ onto
@@ -307,8 +366,8 @@ def _descend(source: Float, target: Float, onto: Matrix, steps: int, perspective
     return onto
 
 
-def _slopes(target: Float, perspective: bool) -> tuple[Matrix, Matrix, Float]:
-    """Find how the strongest pixels change with the parameters: slopes [n, 6 or 8], places [n, 2], values."""
+def _slopes(target: Float, perspective: bool) -> tuple[Float, Matrix, Float]:
+    """Find how the strongest pixels change with the parameters: slopes [6 or 8, n], places [3, n], values [n]."""
     height, width = target.shape
     across = cv2.Sobel(target, cv2.CV_32F, 1, 0, scale=0.125)
     down = cv2.Sobel(target, cv2.CV_32F, 0, 1, scale=0.125)
@@ -319,9 +378,9 @@ def _slopes(target: Float, perspective: bool) -> tuple[Matrix, Matrix, Float]:
     x, y = x + 1, y + 1
     gx, gy, wanted = across[y, x], down[y, x], target[y, x]
     u, v = x * (2 / width) - 1, y * (2 / width) - height / width
-    columns = [gx * u, gx * v, gx, gy * u, gy * v, gy]
+    rows = [gx * u, gx * v, gx, gy * u, gy * v, gy]
     if perspective:
         along = gx * u + gy * v
-        columns += [-along * u, -along * v]
-    slope = np.stack(columns, axis=1).astype(np.float64) * (width / 2)
-    return slope, np.column_stack([x, y]).astype(np.float64), wanted
+        rows += [-along * u, -along * v]
+    slope = (np.stack(rows) * (width / 2)).astype(np.float32)
+    return slope, np.stack([x, y, np.ones_like(x)]).astype(np.float64), wanted

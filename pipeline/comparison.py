@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey, Matrix
 from pipeline.grain import own_grain, shared_detail
 from pipeline.tones import match_tones
+from pipeline.typical import median, quantile
 
 CELL_PIXELS = 4  # of a preview; windows are counted at every cell
 WINDOW_CELLS = 4  # a window is 16 pixels wide
@@ -33,10 +34,15 @@ MOVED_SHARE = 0.6  # of what is left otherwise: by how much the move must explai
 APART, APART_RESIDUAL = 0.4, 0.3  # less agreement and more residual than any alignment of the same picture leaves
 TOO_FLAT = 0.2  # share of textured windows, below which noise may hide what agrees
 MOST = 0.8  # of the windows: at the rim of what is known, a fit runs astray
+SPOT = 10.0  # times what changed in all windows but one in twenty, for their texture
+SPOT_USUAL, SPOT_TEXTURE = 0.02, 0.02  # the least that counts as usual, squared levels; share of a window's variance
 TYPICAL_WINDOWS = 1000  # that are enough to tell what is typical
+# Which of the terms 1, u, v, uu, uv, vv each of the eight parameters of a drift goes with, across and down.
+_ACROSS, _DOWN = np.zeros((8, 6)), np.zeros((8, 6))
+_ACROSS[[0, 1, 2, 6, 7], [0, 1, 2, 3, 4]] = 1
+_DOWN[[3, 4, 5, 6, 7], [0, 1, 2, 4, 5]] = 1
 Box = tuple[float, float, float, float]
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
-Real = TypeVar("Real", np.float32, np.float64)
 Mask = NDArray[np.bool_]
 
 
@@ -50,6 +56,7 @@ class Comparison:
     conflict: float  # share of the windows
     odd_windows: int  # the largest group of touching windows that conflict or stand out
     odd_box: Box | None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
+    spot_windows: int  # the largest group of touching windows that changed, by far, more than the rest
     moved_windows: int  # the largest group of touching windows that moved
     moved_share: float  # of all that is left: how much local moves explain, against the rest
     detail: float  # share of the fine detail of the poorer picture that the other has too
@@ -131,7 +138,7 @@ def compare(
     kernel = np.ones((WINDOW_CELLS, WINDOW_CELLS), np.uint8)
     valid = cv2.erode(whole.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if whole.sum() < 3 * WINDOW_CELLS**2 or not valid.any():
-        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0, None)
+        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0, None)
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
     fine_s, fine_t = (_shrunk(picture, half) for picture in match_tones(source, target, cells, whole))
     s, t = _blurred(fine_s, 0.4), _blurred(fine_t, 0.4)
@@ -139,6 +146,7 @@ def compare(
     apart = _apart(seen, valid, min_texture, min_correlation)
     if apart is not None:
         return apart
+    spot, spot_box = _spot(seen, valid)
     detail = shared_detail(fine_s, fine_t, valid)
     seen, s, t = _match_sharpness(s, t, seen, cells, valid)
     shifts = _shifts(s, t, seen, cells)
@@ -155,17 +163,29 @@ def compare(
     moves, moved_box = _largest_group(moved)
     agreement = float(agreeing[textured].mean()) if textured.any() else 0.0
     windows, count = int(valid.sum()), int(textured.sum())
+    box = max((odd, 2, box), (moves, 1, moved_box), (spot, 0, spot_box))[2]
     return Comparison(
-        windows, count / windows, agreement, float(conflict.sum()) / windows, odd, box if odd >= moves else moved_box,
+        windows, count / windows, agreement, float(conflict.sum()) / windows, odd, box, spot,
         moves, moved_share, detail, _typical(seen, valid), drift, furthest, (fine_s, fine_t, _shrunk(inside, half)),
     )  # fmt: skip
+
+
+def _spot(seen: _Windows, valid: Mask) -> tuple[int, Box | None]:
+    """Find the largest spot that changed although hardly anything else did: another digit on the same form.
+
+    Nothing is forgiven here, so it tells only of pairs that are otherwise the same.
+    """
+    texture = np.maximum(seen.source, seen.target)
+    changed = seen.change / (1 + np.float32(SPOT_TEXTURE) * texture)
+    usual = max(quantile(changed.ravel()[_some(valid)], 0.95), SPOT_USUAL)
+    return _largest_group(valid & (changed > SPOT * usual))
 
 
 def _moved(shifts: _Shifts, smooth: tuple[Float, Float], valid: Mask) -> tuple[Mask, float]:
     """Find the windows that moved against the rest, and what share of all that is left their moves explain."""
     off_x, off_y = shifts.across - smooth[0], shifts.down - smooth[1]
     moving = shifts.energy(off_x, off_y)
-    left = np.maximum(shifts.left, np.float32(_median(shifts.left.ravel()[_some(valid)]))) + 0.25
+    left = np.maximum(shifts.left, np.float32(median(shifts.left.ravel()[_some(valid)]))) + 0.25
     moved = valid & (moving > MOVED_SHARE * left) & (np.hypot(off_x, off_y) > MOVED_PIXELS)
     share = float(moving[valid].sum() / (shifts.left[valid].sum() + 0.25 * valid.sum()))
     return np.asarray(moved), share
@@ -206,7 +226,9 @@ def _apart(seen: _Windows, valid: Mask, min_texture: float, min_correlation: flo
     if agreement > APART or residual < APART_RESIDUAL:
         return None
     share = count / windows
-    return Comparison(windows, share, agreement, share, windows, None, 0, 0.0, 0.0, residual, np.eye(3), np.inf, None)
+    return Comparison(
+        windows, share, agreement, share, windows, None, windows, 0, 0.0, 0.0, residual, np.eye(3), np.inf, None
+    )
 
 
 def _match_sharpness(
@@ -215,7 +237,7 @@ def _match_sharpness(
     """Blur the sharper picture as far as that makes them more alike: lost detail is no local difference."""
     best = seen, s, t
     chosen = _some(valid)
-    sharper = _median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1))
+    sharper = median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1))
     if 1 / 1.15 < sharper < 1.15:
         return best
     least = _typical(best[0], valid)
@@ -232,7 +254,7 @@ def _match_sharpness(
 def _typical(seen: _Windows, valid: Mask) -> float:
     chosen = _some(valid)
     middle, change = seen.middle.ravel()[chosen], seen.change.ravel()[chosen]
-    return _median(change / (2 * middle + 0.5 * change + 1))
+    return median(change / (2 * middle + 0.5 * change + 1))
 
 
 def _shifts(s: Float, t: Float, seen: _Windows, cells: tuple[int, int]) -> _Shifts:
@@ -269,20 +291,20 @@ def _drift(shifts: _Shifts, valid: Mask, shape: tuple[int, ...]) -> tuple[Matrix
     chosen = _some(valid)
     rows, columns = np.divmod(chosen, wide)
     u, v = (2 * columns - wide) / wide, (2 * rows - high) / wide
-    none, one = np.zeros_like(u), np.ones_like(u)
-    x_terms = np.stack([one, u, v, none, none, none, u * u, u * v], axis=1)
-    y_terms = np.stack([none, none, none, one, u, v, u * v, v * v], axis=1)
-    x, y = shifts.across.ravel()[chosen].astype(np.float64), shifts.down.ravel()[chosen].astype(np.float64)
+    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+    shift = np.stack([shifts.across.ravel()[chosen], shifts.down.ravel()[chosen]]).astype(np.float64)
     trust = np.sqrt(np.minimum(shifts.xx.ravel()[chosen], shifts.yy.ravel()[chosen])).astype(np.float64)
     weight = trust
     for _ in range(3):
-        x_weighted, y_weighted = x_terms * weight[:, None], y_terms * weight[:, None]
-        normal = x_weighted.T @ x_terms + y_weighted.T @ y_terms + 1e-3 * len(u) * np.eye(8)
-        found = np.linalg.solve(normal, x_weighted.T @ x + y_weighted.T @ y)
-        off = np.hypot(x_terms @ found - x, y_terms @ found - y)
-        weight = trust / (1 + (off / (2 * _median(off) + 0.04)) ** 2) ** 2
+        weighted = terms * weight
+        products, wanted = weighted @ terms.T, weighted @ shift.T
+        normal = _ACROSS @ products @ _ACROSS.T + _DOWN @ products @ _DOWN.T + 1e-3 * len(u) * np.eye(8)
+        found = np.linalg.solve(normal, _ACROSS @ wanted[:, 0] + _DOWN @ wanted[:, 1])
+        fit_x, fit_y = found @ _ACROSS @ terms, found @ _DOWN @ terms
+        off = np.hypot(fit_x - shift[0], fit_y - shift[1])
+        weight = trust / (1 + (off / (2 * median(off) + 0.04)) ** 2) ** 2
     known = trust > 1 if (trust > 1).any() else trust > 0
-    furthest = 2 * float(np.quantile(np.hypot(x_terms[known] @ found, y_terms[known] @ found), MOST))
+    furthest = 2 * quantile(np.hypot(fit_x, fit_y)[known], MOST)
     across = ((2 * np.arange(wide) - wide) / wide).astype(np.float32)[None, :]
     down = ((2 * np.arange(high) - high) / wide).astype(np.float32)[:, None]
     x0, xu, xv, y0, yu, yv, tilt_u, tilt_v = found.astype(np.float32)
@@ -300,13 +322,7 @@ def _noise(left: Float, slope: Float, valid: Mask) -> float:
     """Measure what noise and compression leave in a calm window, grey levels squared."""
     chosen = _some(valid)
     slope, left = slope.ravel()[chosen], left.ravel()[chosen]
-    return float(np.quantile(left[slope <= _median(slope)], 0.75)) + 0.25
-
-
-def _median(values: NDArray[Real]) -> float:
-    """Give the middle value (of two, the greater), several times as fast as numpy's for a thousand."""
-    middle = values.size // 2
-    return float(np.partition(values, middle, axis=None)[middle])
+    return quantile(left[slope <= median(slope)], 0.75) + 0.25
 
 
 def _some(valid: Mask) -> NDArray[np.intp]:

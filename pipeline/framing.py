@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.alignment import Grey, Matrix, project
+from pipeline.typical import median
 
 SAME_REACH_PIXELS = 0.15  # of the coarser picture: how far two frames may reach over each other and be the same
 RESIZED = 1.05  # a camera gives all its pictures the same size
@@ -22,6 +23,7 @@ MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
 SMALL_SIDE = 250  # pixels: of a smaller picture a bend is not known any better
 GRID = 48  # points along a side, to measure areas
 FILL_SAMPLES = 1500  # places that are enough to tell whether a ground is of one grey
+_NO_SLOPE = np.diag([0.0, 1e-6, 1e-6])  # where the fill is a single line, its grey slopes one way only
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
 
 
@@ -43,6 +45,11 @@ class Placement:
         linear = np.asarray(np.linalg.inv(linear)) if self.swapped else linear
         sign = -1.0 if self.mirrored else 1.0
         return float(np.degrees(np.arctan2(sign * linear[1, 0], sign * linear[0, 0])))
+
+    @property
+    def turned(self) -> bool:
+        """Tell whether there is a turn that a person would make."""
+        return abs(self.degrees) > MIN_TILT_DEGREES
 
     @property
     def tilted(self) -> bool:
@@ -134,6 +141,15 @@ def frame_corners(shape: tuple[int, ...]) -> Matrix:
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
+def frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
+    """Mirror left to right, turn clockwise by quarters, and stretch one frame onto the other."""
+    unit = np.array([[1 / a.shape[1], 0, 0.5 / a.shape[1]], [0, 1 / a.shape[0], 0.5 / a.shape[0]], [0, 0, 1]])
+    mirror = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
+    turn = np.linalg.matrix_power(np.array([[0.0, -1, 1], [1, 0, 0], [0, 0, 1]]), quarter)
+    size = np.array([[b.shape[1], 0, -0.5], [0, b.shape[0], -0.5], [0, 0, 1]])
+    return np.asarray(size @ turn @ mirror @ unit)
+
+
 def linear_part(matrix: Matrix, shape: tuple[int, ...]) -> Matrix:
     """Give the linear part [2, 2] of a transform in the middle of a picture."""
     steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -183,12 +199,13 @@ def is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
         return False
     y, x = np.divmod(places[:: max(len(places) // FILL_SAMPLES, 1)], grey.shape[1])
     levels = grey[y, x].astype(np.float32)
-    off = levels - np.median(levels)
+    off = levels - np.float32(median(levels))
+    terms = np.stack([np.ones_like(levels), x / grey.shape[1], y / grey.shape[1]]).astype(np.float64)
     for _ in range(2):  # paper lies in uneven light: its grey may slope
-        near = np.abs(off) <= max(2 * max_levels, float(np.median(np.abs(off))))
-        terms = np.stack([np.ones_like(levels), x / grey.shape[1], y / grey.shape[1]], axis=1)
-        off = levels - terms @ np.linalg.lstsq(terms[near], levels[near], rcond=None)[0]
-    grain = min(2.5 * float(np.median(np.abs(off))), 2 * max_levels)
+        near = np.abs(off) <= max(2 * max_levels, median(np.abs(off)))
+        kept = terms * near
+        off = levels - np.linalg.solve(kept @ terms.T + _NO_SLOPE, kept @ levels) @ terms
+    grain = min(2.5 * median(np.abs(off)), 2 * max_levels)
     return bool((np.abs(off) <= max(max_levels, grain)).mean() > 0.96)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey
+from pipeline.typical import quantile
 
 _CELL = 4  # half-pixels of a preview: a cell of 8 pixels
 _SCALES: Final = (0.7, 1.4)  # half-pixels: two octaves of detail; what is finer is lost in the preview's compression
@@ -56,7 +57,7 @@ def own_grain(s: Float, t: Float, inside: Grey) -> float:
     second_s, second_t = (cv2.GaussianBlur(picture, (0, 0), _SCALES[1]) for picture in (s, t))
     coarse = _energies(first_s - second_s, first_t - second_t, size, seen)
     texture = coarse[0] + coarse[1]
-    calm, half, busy = np.quantile(texture, (0.25, 0.5, 0.75))
+    calm, half, busy = (quantile(texture, share) for share in (0.25, 0.5, 0.75))
     fine = _energies(s - first_s, t - first_t, size, seen)
     if not _each_has_its_own(fine, texture <= calm, texture <= half):
         return 0.0

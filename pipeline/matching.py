@@ -25,7 +25,7 @@ from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-_VERIFIER_VERSION = 6
+_VERIFIER_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
 """What a recoloured picture and its original have in common: the tone of one as a function of the other's."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
+from pipeline.typical import Real, median, quantile
 
-Real = TypeVar("Real", np.float32, np.float64)
 Colours = NDArray[np.uint8]
 
 SAMPLES = 2000  # places that are enough to learn a change of colours from
 CHANGED_SHARE = 0.75  # of the picture: what moves in a part of it is no change of tone
 MAX_TONE_DRIFT = 8.0  # grey levels; less is no change of tone
 MAX_COLOUR_DRIFT = 5.0  # the same for Cr and Cb
+_MAX_DRIFTS = np.array([[MAX_TONE_DRIFT], [MAX_COLOUR_DRIFT], [MAX_COLOUR_DRIFT]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,12 +48,12 @@ def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey,
     if len(reached) < 64:
         return source.grey, target.grey, 0.0
     reached = reached[:: max(len(reached) // SAMPLES, 1)]
-    ours = drawn.reshape(-1, 3)[reached].astype(np.float64) - [0, 128, 128]
-    theirs = target.small.reshape(-1, 3)[reached].astype(np.float64) - [0, 128, 128]
-    off = np.quantile(np.abs(ours - theirs), CHANGED_SHARE, axis=0)
-    changed = float(max(off[0] / MAX_TONE_DRIFT, off[1] / MAX_COLOUR_DRIFT, off[2] / MAX_COLOUR_DRIFT))
+    pair = np.stack([drawn.reshape(-1, 3)[reached], target.small.reshape(-1, 3)[reached]]).astype(np.float32)
+    off = np.abs(pair[0] - pair[1]).T / _MAX_DRIFTS
+    changed = max(quantile(part, CHANGED_SHARE) for part in off)
     if changed < 1:
         return source.grey, target.grey, changed
+    ours, theirs = pair.astype(np.float64) - [0, 128, 128]
     if np.var(ours[:, 1:], axis=0).sum() >= np.var(theirs[:, 1:], axis=0).sum():
         return _mixed(source, ours, theirs[:, 0]), target.grey, changed
     return source.grey, _mixed(target, theirs, ours[:, 0]), changed
@@ -72,31 +72,33 @@ def _mixed(tones: Tones, seen: Matrix, wanted: Matrix) -> Grey:
     grey, chroma = tones.grey, tones.chroma
     terms = _terms(*seen.T)
     fit, error = _fit(terms, wanted)
-    if error > 0.75 * _fit(terms[:, :3], wanted)[1]:
+    if error > 0.75 * _fit(terms[:3], wanted)[1]:
         return grey
     high, wide = chroma.shape[:2]
-    halved = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_AREA).ravel().astype(np.float32)
-    colours = chroma.reshape(-1, 2).astype(np.float32) - 128
-    by_colour = _terms(halved, colours[:, 0], colours[:, 1])[:, 3:] @ fit[3:].astype(np.float32)
-    spread = cv2.resize(by_colour.reshape(high, wide), (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    by_grey = (_terms(*np.array([np.arange(256), np.zeros(256), np.zeros(256)])) @ fit).astype(np.float32)
-    return np.asarray(np.clip(np.rint(by_grey[grey] + spread), 0, 255), np.uint8)
+    y = cv2.resize(grey, (wide, high), interpolation=cv2.INTER_AREA).astype(np.float32) / 128
+    red, blue = np.asarray(np.moveaxis(chroma, -1, 0), np.float32) / 128 - 1
+    r, b, yr, yb, rr, rb, bb = fit[3:].astype(np.float32)
+    by_colour = red * (r + yr * y + rr * red + rb * blue) + blue * (b + yb * y + bb * blue)
+    spread = cv2.resize(by_colour, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    by_grey = fit[:3] @ _terms(*np.array([np.arange(256), np.zeros(256), np.zeros(256)]))[:3]
+    mixed = np.asarray(cv2.LUT(grey, by_grey.astype(np.float32)))
+    return np.asarray(cv2.convertScaleAbs(np.maximum(mixed + spread, 0)), np.uint8)
 
 
 def _terms(grey: NDArray[Real], red: NDArray[Real], blue: NDArray[Real]) -> NDArray[Real]:
-    """All products of grey, Cr and Cb up to the second degree, those of grey alone first: [n, 10]."""
+    """All products of grey, Cr and Cb up to the second degree, those of grey alone first: [10, n]."""
     y, r, b = grey / 128, red / 128, blue / 128
-    return np.stack([np.ones_like(y), y, y * y, r, b, y * r, y * b, r * r, r * b, b * b], axis=1)
+    return np.stack([np.ones_like(y), y, y * y, r, b, y * r, y * b, r * r, r * b, b * b])
 
 
-def _fit(design: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
-    """Fit weights of the columns robustly; return them with the median error."""
+def _fit(terms: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
+    """Fit weights of the terms [k, n] robustly; return them with the median error."""
     weight = np.ones(len(wanted))
     for _ in range(2):
-        weighted = design * weight[:, None]
-        fit = np.linalg.solve(weighted.T @ design + 1e-3 * np.eye(design.shape[1]), weighted.T @ wanted)
-        error = np.abs(design @ fit - wanted)
-        typical = float(np.median(error))
+        weighted = terms * weight
+        fit = np.linalg.solve(weighted @ terms.T + 1e-3 * np.eye(len(terms)), weighted @ wanted)
+        error = np.abs(fit @ terms - wanted)
+        typical = median(error)
         weight = 1 / (1 + (error / (1.5 * typical + 1)) ** 2)
     return np.asarray(fit), typical
 
@@ -127,7 +129,6 @@ def _tone_curve(source: Grey, target: Grey) -> Float:
     known = np.flatnonzero(total >= min(8, total.max()))
     weight = total[known].astype(np.float64)
     levels = np.bincount(coarse, weights=source, minlength=32)[known] / weight
-    shift = np.convolve(np.pad(weight * (medians[known] - levels), 1), [1, 2, 1], "valid")
-    shift /= np.convolve(np.pad(weight, 1), [1, 2, 1], "valid")
+    shift = np.convolve(weight * (medians[known] - levels), [1, 2, 1])[1:-1] / np.convolve(weight, [1, 2, 1])[1:-1]
     everywhere = np.arange(256)
-    return np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255).astype(np.float32)
+    return np.asarray(np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255), np.float32)

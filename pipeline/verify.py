@@ -12,7 +12,7 @@ be pickled, and remembers its corners once a look has asked for them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -21,9 +21,9 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from pipeline.alignment import Alignment, Float, Grey, Matrix, Points, align, find_points, project, refine
+from pipeline.alignment import Alignment, Float, Grey, Points, align, find_points, project, refine
 from pipeline.comparison import Comparison, compare, warp
-from pipeline.framing import MIN_TILT_DEGREES, Framing, Placement, find_framing, frame_corners, linear_part
+from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, linear_part
 from pipeline.lineage import find_lineage
 from pipeline.tones import Tones, mix_colours
 from store.records import Lineage, MatchKind
@@ -42,6 +42,7 @@ MIN_GAIN = 1.15  # what such a move must explain: the residual before over that 
 VAIN_RESIDUAL = 0.02
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
+MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
@@ -56,7 +57,7 @@ class VerifySettings:
     min_texture_levels: Annotated[float, Gt(0)] = 3.0  # grey levels of deviation that make a window textured
     min_textured_share: Annotated[float, Ge(0), Le(1)] = 0.05  # below, a picture is flat: only grain proves
     min_correlation: Annotated[float, Gt(0), Le(1)] = 0.6  # inside a window, for it to agree
-    min_agreement: Annotated[float, Gt(0), Le(1)] = 0.8  # share of textured windows, for a copy
+    min_agreement: Annotated[float, Gt(0), Le(1)] = 0.93  # share of textured windows, for a copy
     min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # the same, for an edited picture
     max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against the whole
     max_odd_windows: Annotated[int, Ge(0)] = 20  # touching windows that differ, for a copy: a spot of 5 pixels
@@ -129,7 +130,7 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
         judged = _judge(a, b, alignment, settings)
         if best is None or judged.rank > best.rank:
             best = judged
-        if judged.settled:
+        if judged.settled(settings):
             break
     return (
         best.look(settings)
@@ -143,14 +144,13 @@ def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[
     as_lies = _lay_over(a, b, settings.min_thumb_correlation)
     if as_lies is not None:
         yield as_lies
-    for mirrored in (False, True):
-        ratio, error = settings.max_descriptor_ratio, settings.max_point_error_pixels
-        found = align(a.points, b.points, mirrored, ratio, error, settings.min_inliers)
-        if found is not None:
-            found = _straightened(found, a, b)
-            if as_lies is None or not np.array_equal(found.matrix, as_lies.matrix):
-                yield found
-            return
+    ratio, error = settings.max_descriptor_ratio, settings.max_point_error_pixels
+    found = align(a.points, b.points, ratio, error, settings.min_inliers)
+    if found is not None:
+        found = _straightened(found, a, b)
+        if as_lies is None or not np.array_equal(found.matrix, as_lies.matrix):
+            yield found
+        return
     if as_lies is not None:  # too soft for corners
         yield Alignment(refine(a.grey, b.grey, as_lies.matrix), 0, as_lies.mirrored)
 
@@ -163,27 +163,18 @@ def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | N
     if correlations[best] < min_correlation:
         return None
     mirrored, quarter = _WAYS[best]
-    return Alignment(_frame_to_frame(a.grey, b.grey, mirrored, quarter), 0, mirrored)
+    return Alignment(frame_to_frame(a.grey, b.grey, mirrored, quarter), 0, mirrored)
 
 
 def _straightened(found: Alignment, a: Prepared, b: Prepared) -> Alignment:
     """Lay frame on frame where the corners found nearly the same: of the two, an edit makes that one."""
     corners = frame_corners(a.grey.shape)
     for mirrored, quarter in _WAYS:
-        matrix = _frame_to_frame(a.grey, b.grey, mirrored, quarter)
+        matrix = frame_to_frame(a.grey, b.grey, mirrored, quarter)
         off = np.linalg.norm(project(matrix, corners) - project(found.matrix, corners), axis=1)
         if mirrored is found.mirrored and off.max() < NEAR_FRAME_PIXELS:
             return Alignment(matrix, 0, mirrored)
     return found
-
-
-def _frame_to_frame(a: Grey, b: Grey, mirrored: bool, quarter: int) -> Matrix:
-    """Mirror left to right, turn clockwise by quarters, and stretch one frame onto the other."""
-    unit = np.array([[1 / a.shape[1], 0, 0.5 / a.shape[1]], [0, 1 / a.shape[0], 0.5 / a.shape[0]], [0, 0, 1]])
-    mirror = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
-    turn = np.linalg.matrix_power(np.array([[0.0, -1, 1], [1, 0, 0], [0, 0, 1]]), quarter)
-    size = np.array([[b.shape[1], 0, -0.5], [0, b.shape[0], -0.5], [0, 0, 1]])
-    return np.asarray(size @ turn @ mirror @ unit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,13 +195,18 @@ class _Judged:
     def rank(self) -> tuple[bool, bool, float]:
         return self.kind is MatchKind.COPY, self.kind is MatchKind.EDITED, self.seen.agreement * self.overlap
 
-    @property
-    def settled(self) -> bool:
+    def settled(self, settings: VerifySettings) -> bool:
         """Tell whether another alignment could explain no more."""
-        drifts = self.framing.tilted or self.seen.drift_pixels > SETTLED_PIXELS
+        seen = self.seen
+        drifts = self.framing.tilted or seen.drift_pixels > SETTLED_PIXELS
         laid = self.framing.same or self.place.inliers > 0 or not drifts
-        well_placed = laid and self.seen.agreement >= WELL_LAID
-        return self.kind is MatchKind.COPY or (self.kind is MatchKind.EDITED and well_placed)
+        well_placed = laid and seen.agreement >= WELL_LAID
+        # The windows fit where they lie, to less than a pixel, and what does not go together there will not elsewhere.
+        differs = seen.conflict > settings.max_conflict or seen.odd_windows > 3 * settings.max_odd_windows
+        in_place = seen.agreement >= NEARLY_LAID and seen.drift_pixels < SURE_SHIFT_PIXELS
+        return self.kind is MatchKind.COPY or (
+            self.kind is MatchKind.EDITED and (well_placed or (in_place and differs))
+        )
 
     def lies_as(self, other: Alignment) -> bool:
         """Tell whether another alignment leads to the same place, which the windows have found already."""
@@ -239,30 +235,21 @@ class _Judged:
         )
 
 
+# A place, what it shows, how much tones or colours changed (from 1 on clearly), and both greys with that made good.
+_Compared = tuple[Placement, Comparison, float, tuple[Grey, Grey]]
+
+
 def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Judged:
-    """Judge one alignment."""
-    place, seen, recoloured = _place(a, b, alignment, settings)
-    framing = find_framing(place, seen.drift, settings.max_fill_levels)
-    return _Judged(place, seen, framing, recoloured, _kind(seen, framing, recoloured, settings))
-
-
-_Compared = tuple[Placement, Comparison, float]  # the last: how much tones or colours changed, from 1 on clearly
-
-
-def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Compared:
-    """Lay over and compare; follow the drift that the windows show as long as that explains more."""
-    best = _compared(a, b, alignment.matrix, alignment, settings)
-    astray = best[1].agreement < NEARLY_LAID and best[1].drift_pixels > MIN_SHIFT_PIXELS
-    if alignment.inliers and (astray or MAX_DRIFT_PIXELS < best[1].drift_pixels < np.inf):
-        refined = _compared(a, b, refine(a.grey, b.grey, alignment.matrix), alignment, settings)
-        best = min(best, refined, key=lambda tried: tried[1].residual)
+    """Judge one alignment; follow the drift that the windows show as long as that explains more."""
+    best = _begin(a, b, alignment, settings)
     for step in range(MAX_STEPS):
-        place, seen, recoloured = best
+        place, seen, recoloured, _ = best
         hopeless = seen.agreement < NEARLY_LAID or seen.conflict > 2 * settings.max_conflict
         if seen.drift_pixels < MIN_SHIFT_PIXELS or hopeless:
             break
         onto = seen.drift @ place.onto
-        followed = _compared(a, b, np.asarray(np.linalg.inv(onto)) if place.swapped else onto, alignment, settings)
+        there = replace(alignment, matrix=np.asarray(np.linalg.inv(onto)) if place.swapped else onto)
+        followed = _compared(a, b, there, settings, best if seen.drift_pixels < SURE_SHIFT_PIXELS else None)
         gain = 1.0
         if not alignment.inliers and step == 0 and seen.drift_pixels < SURE_SHIFT_PIXELS:
             # Where one is blurred (the other then has more detail than it shares) or recoloured, places are known
@@ -271,21 +258,37 @@ def _place(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         if seen.residual < gain * followed[1].residual + (gain - 1) * VAIN_RESIDUAL:
             break
         best = followed
+    place, seen, recoloured = best[:3]
+    framing = find_framing(place, seen.drift, settings.max_fill_levels)
+    return _Judged(place, seen, framing, recoloured, _kind(seen, framing, recoloured, settings))
+
+
+def _begin(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Compared:
+    """Lay over and compare; search from coarse to fine where corners left the windows far astray."""
+    best = _compared(a, b, alignment, settings, None)
+    astray = best[1].agreement < NEARLY_LAID and best[1].drift_pixels > MIN_SHIFT_PIXELS
+    if alignment.inliers and (astray or MAX_DRIFT_PIXELS < best[1].drift_pixels < np.inf):
+        refined_place = replace(alignment, matrix=refine(a.grey, b.grey, alignment.matrix))
+        refined = _compared(a, b, refined_place, settings, None)
+        best = min(best, refined, key=lambda tried: tried[1].residual)
     return best
 
 
-def _compared(a: Prepared, b: Prepared, matrix: Matrix, alignment: Alignment, settings: VerifySettings) -> _Compared:
-    """Lay the finer picture over the coarser one."""
-    scale = float(np.sqrt(abs(np.linalg.det(linear_part(matrix, a.grey.shape)))))
+def _compared(a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, near: _Compared | None) -> _Compared:
+    """Lay the finer picture over the coarser one. Colours are not measured again at a place `near` another."""
+    scale = float(np.sqrt(abs(np.linalg.det(linear_part(at.matrix, a.grey.shape)))))
     swapped = scale > 1
     source, target = (b, a) if swapped else (a, b)
-    onto = np.asarray(np.linalg.inv(matrix)) if swapped else matrix
-    ours, theirs, recoloured = mix_colours(source.tones, target.tones, onto)
-    placement = Placement(source.grey, target.grey, onto, swapped, alignment.mirrored, alignment.inliers)
+    onto = np.asarray(np.linalg.inv(at.matrix)) if swapped else at.matrix
+    if near is not None and near[0].swapped is swapped:
+        recoloured, (ours, theirs) = near[2:]
+    else:
+        ours, theirs, recoloured = mix_colours(source.tones, target.tones, onto)
+    placement = Placement(source.grey, target.grey, onto, swapped, at.mirrored, at.inliers)
     drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale, not placement.frames_meet)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
     seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier)
-    return placement, seen, recoloured
+    return placement, seen, recoloured, (ours, theirs)
 
 
 def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> MatchKind | None:
@@ -297,21 +300,24 @@ def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: Verif
     explained = (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict
-        and seen.odd_windows + (0 if framing.pasted else seen.moved_windows) <= _allowed(seen, recoloured, settings)
+        and (seen.spot_windows <= MAX_SPOT_WINDOWS or seen.residual > CLEAN_RESIDUAL or recoloured >= 1)
+        and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
+        <= _allowed(seen, framing.same, recoloured, settings)
         and _is_proven(seen, framing, recoloured, settings)
         and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
     )
     return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
 
-def _allowed(seen: Comparison, recoloured: float, settings: VerifySettings) -> float:
+def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:
     """Tell how many windows may differ by what the whole picture shows to have been done to it.
 
     Heavy compression makes single windows conflict; a change of tone or colour moves the edges between two tones by a
     fraction of a pixel, and so does a change of sharpness. Two frames of a standing camera show none of the three, and
-    the less the rest of the picture differs, the less may differ anywhere.
+    the less the rest of the picture differs, the less may differ anywhere. A standing camera keeps its frame; in a cut
+    one, sharp edges may show the little that its place is off, in fewer windows than any spot.
     """
-    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125), 1.0)
+    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125 if same_frame else 0.4), 1.0)
     coarse = 30 * min(max(seen.residual - 0.005, 0.0) / 0.06, 1.0)
     compressed = 250 * max(0.0, 0.95 - seen.detail)
     sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
@@ -378,7 +384,7 @@ def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKin
     parts: list[str] = []
     if place.mirrored:
         parts.append("mirrored")
-    if abs(place.degrees) > MIN_TILT_DEGREES:
+    if place.turned:
         parts.append(f"turned by {abs(place.degrees):.0f}°")
     if framing.filled and framing.source_covered == 1:
         parts.append("with a border")

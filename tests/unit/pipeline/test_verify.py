@@ -258,6 +258,31 @@ def test_that_screens_sharing_a_frame_are_no_copies() -> None:
     assert look(screen(8), screen(9)).kind is not MatchKind.COPY
 
 
+def form(number: str, quality: int) -> Pixels:
+    """Draw a page of text with a number at its top, save it as JPEG, and return its preview."""
+    page = np.full((1754, 1240, 3), 255, np.uint8)
+    for line in range(24):
+        words = f"line {line + 1}: consulting services and support, as agreed"
+        cv2.putText(page, words, (90, 300 + line * 56), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2, cv2.LINE_AA)
+    cv2.putText(page, number, (880, 220), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2, cv2.LINE_AA)
+    return stored(fitted(stored(page, quality)))
+
+
+@pytest.mark.parametrize("quality", [85, 60])
+def test_that_two_forms_with_another_number_are_no_copies(quality: int) -> None:
+    found = look(form("70310", 90), form("70345", quality))
+    assert found.kind is MatchKind.EDITED
+    assert found.difference is not None
+    assert found.difference[1] < 0.2, "the number is at the top"
+    assert look(form("70310", 90), form("70310", quality)).kind is MatchKind.COPY
+
+
+def test_that_a_film_beside_a_still_panel_is_not_the_same_frame() -> None:
+    panel, film = scene(3, 192, 80), scene(4, 260, 80)
+    first, second = (np.hstack([film[:, at : at + 192], panel]) for at in (0, 12))
+    assert look(stored(first), stored(second)).kind is not MatchKind.COPY
+
+
 def test_that_skies_with_the_same_gradient_are_not_the_same_picture() -> None:
     def sky(seed: int, grain: float) -> Pixels:
         ramp = np.linspace(120, 220, 288, dtype=np.float32)[:, None, None] * np.array([1.0, 0.9, 0.7], np.float32)
@@ -335,3 +360,12 @@ def test_that_frames_of_a_moving_camera_are_no_copies() -> None:
 def test_that_the_room_needs_neither_torch_nor_faiss() -> None:
     code = "import sys, pipeline.verify; sys.exit(any(name in sys.modules for name in ('torch', 'faiss')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_that_no_corners_are_sought_where_the_frames_fit_and_the_scene_does_not() -> None:
+    first = scene(6)
+    second = first.copy()
+    second[60:160, 90:250] = scene(7)[60:160, 90:250]
+    a, b = prepare(first), prepare(second)
+    assert verify(a, b, SETTINGS).kind is MatchKind.EDITED
+    assert "points" not in vars(a)
