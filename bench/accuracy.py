@@ -260,7 +260,8 @@ def score(work: Work, recipe: Recipe, config: str, options: argparse.Namespace) 
     settings: Settings = parse_settings(tomllib.loads(config), "bench")
     opened = open_album(items, work.album, work.state, work.matched, settings)
     try:
-        gallery = gallery_of(opened)
+        same = read_reviewed(options.reviewed)
+        gallery = gallery_of(opened, same)
         unclear = unclear_pairs(gallery, options.bursts)
         scores, strangers = matched(work, opened)
         images = opened.catalog.images(opened.ids[opened.ids > 0].tolist())
@@ -269,7 +270,7 @@ def score(work: Work, recipe: Recipe, config: str, options: argparse.Namespace) 
             for item, image_id in zip(items, opened.ids.tolist(), strict=True)
             if image_id and (o := images[image_id].observation) is not None and not o.picture.metadata_fields
         )
-        program = tally(items, read_log(work.output, work.album), read_reviewed(options.reviewed))
+        program = tally(items, read_log(work.output, work.album), same)
         program["keepers"] = keepers(items, read_log(work.pairs_output, work.album), plain)
         program |= {"overall": overall(program), "seconds": seconds}
         limits = opened.knowledge.matcher.thresholds

@@ -7,7 +7,7 @@ also those that quality rejected. What was looked at stays in that catalog, so t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.album import COPY, REAL, Item
 from bench.copies import KINDS
 from bench.gallery import Gallery, alike, unpacked
+from bench.program import name_of
 from daemon.config import Settings
 from daemon.state import StateFolder
 from pipeline.knowledge import Knowledge
@@ -106,8 +107,11 @@ def _embed_missing(catalog: Catalog, knowledge: Knowledge, models: Models, measu
                     catalog.put_embedding(image_id, model_id, vector)
 
 
-def gallery_of(opened: Opened) -> Gallery:
-    """Return the album's previews as a gallery: what hashes and embedders are judged on."""
+def gallery_of(opened: Opened, same: Collection[frozenset[str]] = frozenset()) -> Gallery:
+    """Return the album's previews as a gallery: what hashes and embedders are judged on.
+
+    Pairs of pictures that a person found to be the `same` (`bench.program.read_reviewed`) say nothing, either.
+    """
     items, previews = opened.items, opened.knowledge.previews
     images = opened.catalog.images(opened.ids[opened.ids > 0].tolist())
 
@@ -121,6 +125,11 @@ def gallery_of(opened: Opened) -> Gallery:
     place_of = {items[place].family: number for number, place in enumerate(distinct.tolist())}
     names = (*(kind.name for kind in KINDS), REAL)
     sources = tuple(sorted({items[place].source for place in distinct}))
+    silent = alike(map(unpacked, originals))
+    at = {name_of(items[place]): number for number, place in enumerate(distinct.tolist())}
+    for first, second in map(tuple, same):
+        if first in at and second in at:
+            silent[[at[first], at[second]], [at[second], at[first]]] = True
     return Gallery(
         originals,
         tuple(preview(place) for place in copies),
@@ -129,7 +138,7 @@ def gallery_of(opened: Opened) -> Gallery:
         np.array([items[place].grade for place in copies], np.int64),
         np.array([sources.index(items[place].source) for place in distinct], np.int64),
         sources,
-        alike(map(unpacked, originals)),
+        silent,
         np.full(len(copies), -1),  # what is pasted in comes from pictures outside of the album
         names,
     )

@@ -13,8 +13,12 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+import networkx
+from networkx import connected_components
 
 from bench.album import COPY, ORIGINAL, REAL, Item
 from bench.copies import KINDS
@@ -161,12 +165,12 @@ def wrong_removals(
         if entry["verdict"] != "duplicate" or entry["evidence"]["kind"] in _PROVEN:
             continue
         keeper = by_path[entry["keeper"]]
-        if keeper.family != item.family and frozenset((_name(item), _name(keeper))) not in same:
+        if keeper.family != item.family and frozenset((name_of(item), name_of(keeper))) not in same:
             found.append(Removal(item.path, keeper.path, str(entry["reason"])))
     return found
 
 
-def _name(item: Item) -> str:
+def name_of(item: Item) -> str:
     """Name a picture for the list of reviewed pairs: its folder and file, and the frame of a clip."""
     return f"{item.source}/{Path(item.origin).name}" + (f"#{item.frame}" if item.frame >= 0 else "")
 
@@ -193,7 +197,11 @@ def overall(program: Mapping[str, Any]) -> dict[str, float]:
 
 
 def read_reviewed(path: Path) -> frozenset[frozenset[str]]:
-    """Read the pairs that a person found to be one picture: a JSON list of [name, name, why]."""
+    """Read the pairs that a person found to be one picture: a JSON list of [name, name, why].
+
+    Whoever is one picture with the same third is one picture as well.
+    """
     if not path.exists():
         return frozenset()
-    return frozenset(frozenset(row[:2]) for row in json.loads(path.read_text(encoding="utf-8")))
+    alike = networkx.Graph(row[:2] for row in json.loads(path.read_text(encoding="utf-8")))
+    return frozenset(frozenset(pair) for group in connected_components(alike) for pair in combinations(group, 2))
