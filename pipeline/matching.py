@@ -97,7 +97,7 @@ class Matcher:
         self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)
         self._image: Recent[int, ImageState] = Recent(catalog.image, 4096)
         self._embedding: Recent[int, NDArray[np.float32] | None] = Recent(self._load_embedding, 4096)
-        self._prepared: Recent[bytes, Prepared | None] = Recent(self._prepare, 512)
+        self._prepared: Recent[bytes, Prepared | None] = Recent(self._prepare, 128)  # up to 300 kB each
 
     def forget(self) -> None:
         """Drop what was remembered; to be called whenever images or embeddings were added or removed."""
