@@ -132,11 +132,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
             best = judged
         if judged.settled(settings):
             break
-    return (
-        best.look(settings)
-        if best is not None
-        else SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
-    )
+    nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
+    return nothing if best is None else best.look(settings)
 
 
 def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:
