@@ -88,6 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows escapes, not a traceback
             stream.reconfigure(errors="backslashreplace")
+    if not words:
+        print(cli.get_help(cli.make_context("dedupd", [], resilient_parsing=True)), file=sys.stderr)
+        sys.exit(UsageError.exit_code)
     try:
         code = cli.main(words, prog_name="dedupd", standalone_mode=False)
         sys.stdout.flush()
@@ -95,8 +98,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that comes during an import
+            raise
+        sys.exit(130)
     except click.ClickException as error:
         message = error.format_message()
+        if isinstance(error, click.MissingParameter):  # it lists what there is to choose from line by line
+            message = " ".join(message.split())
         sys.exit(_fail(UsageError(message[:1].lower() + message[1:], _usage_hint(error)), words))
     except DedupdError as error:
         sys.exit(_fail(error, words))

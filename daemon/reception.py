@@ -11,7 +11,7 @@ from daemon.folders import HotFolder, is_below, scan_changes, unchanged, vanish_
 from daemon.ingest import Job
 from daemon.session import Session, has_content
 from daemon.settle import Settle
-from daemon.walking import Excluded, WalkProblem, is_candidate, look
+from daemon.walking import Excluded, WalkProblem, is_candidate, is_set_aside, look
 from pipeline.planning import FolderPlan
 from store.errors import StateError
 from store.records import CatalogFile, FileStat, Folder, VerdictKind
@@ -64,7 +64,7 @@ class Reception:
         if not is_candidate(path, watched.folder.path, hot.recursive, hot.ignore, watched.exclude):
             return
         try:
-            stat = self._disks.ask(hot.path, partial(look, path))
+            stat = self._disks.ask(hot.path, partial(_look, path, watched.folder.path))
         except NoAnswerError:
             self._doubted.add(hot.path)
             return
@@ -273,6 +273,12 @@ class Reception:
             if path.startswith(root.rstrip("/") + "/"):
                 return watched
         return None
+
+
+def _look(path: str, root: str) -> FileStat | None:
+    """Look at a file as a walk of the root would: what lies in a quarantine or state folder is not there."""
+    stat = look(path)
+    return None if stat is None or is_set_aside(path, root) else stat
 
 
 def _is_gone(path: str) -> bool:

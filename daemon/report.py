@@ -70,9 +70,10 @@ def _record(entry: LogEntry) -> dict[str, object]:
         "evidence": _evidence(verdict.evidence),
         "scores": scores
         and {
-            "sharpness": _number(scores.sharpness),
+            "sharpness": _number(scores.sharpest),  # what `min_sharpness` is held against and reasons speak of
             "brightness": _number(scores.brightness),
             "detail": _number(scores.detail),
+            "laplacian": _number(scores.sharpness),
         },
         "action": entry.action,
         "target": entry.target,

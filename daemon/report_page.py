@@ -55,7 +55,7 @@ _METRICS = (
     _Metric("Pixels", lambda f: f.width * f.height or None, lambda f, _: f"{f.width:,} {TIMES} {f.height:,}"),
     _Metric("Size", lambda f: f.byte_size, lambda f, _: bytes_in_words(f.byte_size)),
     _Metric("Detail", lambda f: round(f.scores.detail, 2) if f.scores else None, lambda _, v: f"{v:.2f} MP"),
-    _Metric("Sharpness", lambda f: round(f.scores.sharpness) if f.scores else None, lambda _, v: f"{v:,.0f}"),
+    _Metric("Sharpness", lambda f: round(f.scores.sharpest) if f.scores else None, lambda _, v: f"{v:.0f} of 100"),
 )
 _BRIGHTNESS = _Metric(
     "Brightness", lambda f: round(f.scores.brightness) if f.scores else None, lambda _, v: f"{v:.0f} of 255"

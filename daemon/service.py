@@ -299,7 +299,7 @@ class Service:
         plans = self._reception.reachable(self._roots.plans)
         refused = self._session.act(plans, image_ids, lambda done, total: self._tell_manager())
         for problem in self._refusals.note(refused, self._last_act, everything=image_ids is None):
-            self._bulletin.note_problem(f"{problem.path}: {problem.message}")
+            self._bulletin.note_problem(problem.text)
             self._log.warning("action refused", path=problem.path, reason=problem.message)
 
     def _publish(self) -> None:
@@ -311,7 +311,7 @@ class Service:
         reasons = [*self._roots.problems(), *self._pulse.stuck(time.monotonic())]
         if refused := self._refusals.problems:
             count, first = plural(len(refused), "action"), refused[0]
-            reasons.append(f"{count} refused, tried again: {first.path}: {first.message}")
+            reasons.append(f"{count} refused, tried again: {first.text}")
         self._bulletin.publish(None, self._roots.states(), queued, reasons=reasons)
 
     def _tell_manager(self, status: str = "working") -> None:

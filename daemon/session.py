@@ -130,11 +130,18 @@ class Session:
         image_ids: Sequence[int] | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Problem]:
-        """Carry out what verdicts ask for: for some images, or (None) for all that are unsettled."""
+        """Carry out what verdicts ask for: for some images, or (None) for all that are unsettled.
+
+        What a person deleted from quarantine cannot come home: with all images, it is let go of and no longer tried.
+        """
         action_settings = ActionSettings(min_free_bytes=self.settings.actions.min_free_mb << 20)
         planner = Planner(self.catalog, self.ledger, plans, action_settings, self.note_place)
         wanted = planner.unsettled() if image_ids is None else image_ids
-        return planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
+        refused = planner.carry_out(self.flow.judge, wanted, self.clock_ns, progress)
+        if refused and image_ids is None and (gone := self._emptied()):
+            self.flow.forget_files(gone, self.clock_ns())
+            refused = planner.carry_out(self.flow.judge, planner.unsettled(), self.clock_ns, progress)
+        return refused
 
     def holds(self, file: CatalogFile, path: str) -> bool:
         """Read a file and tell whether it holds the content of a known one; inodes and times are used again."""
@@ -156,9 +163,12 @@ class Session:
 
     def forget_emptied(self) -> list[CatalogFile]:
         """Let go of files that a person deleted from a quarantine that is still there."""
-        away = [file for file in self.catalog.files_away() if file.lies_at is not None]
-        gone = [file for file in away if not os.path.lexists(file.lies_at or "") and self._quarantine_is_there(file)]
+        gone = self._emptied()
         return self.flow.forget_files(gone, self.clock_ns()) if gone else []
+
+    def _emptied(self) -> list[CatalogFile]:
+        away = self.catalog.files_away()
+        return [f for f in away if f.lies_at is not None and _is_gone(f.lies_at) and self._quarantine_is_there(f)]
 
     def _quarantine_is_there(self, file: CatalogFile) -> bool:
         assert file.entry_id is not None
@@ -177,6 +187,17 @@ class Session:
     def _ready(self) -> _Opened:
         assert self._opened is not None, "used outside its `with` block"
         return self._opened
+
+
+def _is_gone(path: str) -> bool:
+    """Tell whether the disk says that nothing is there; one that does not let us look has said nothing."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def has_content(path: str, sha256: bytes) -> bool:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from store.errors import AccessError, BusyError, ConfigError, UsageError
 
+CATALOG_NAME = "catalog.sqlite3"
+LOCK_NAME = "lock"
 _CONFIG_NOTE = "configuration"
 _LOCK_WAIT_SECONDS = 1.0  # longer than the moment in which `status` tries the lock
 
@@ -20,7 +22,7 @@ class StateFolder:
     @property
     def catalog(self) -> Path:
         """The SQLite file."""
-        return self.path / "catalog.sqlite3"
+        return self.path / CATALOG_NAME
 
     @property
     def status(self) -> Path:
@@ -30,7 +32,7 @@ class StateFolder:
     @property
     def lock(self) -> Path:
         """The lock of the one instance."""
-        return self.path / "lock"
+        return self.path / LOCK_NAME
 
     @property
     def holder(self) -> Path:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from daemon.state import StateFolder, is_locked
 
 State = Literal["starting", "scanning", "ok", "degraded", "paused", "stopped"]
+_DATABASE_BEGINS = b"SQLite format 3\0"  # sqlite.org/fileformat.html
 VERDICTS = ("keep", "blur", "dark", "bright", "corrupt", "duplicate", "similar")
 
 
@@ -111,3 +112,16 @@ def read_status(state: StateFolder) -> Status:
         return status if status.state != "stopped" else replace(status, state="starting")
     reasons = ("it ended without saying so",) if status.state not in ("stopped",) else ()
     return replace(status, state="stopped", pid=None, queue=status.queue, images_per_second=0.0, reasons=reasons)
+
+
+def holds_no_database(state: StateFolder) -> bool:
+    """Tell whether what lies in the catalog's place is no database, from its first bytes; an empty file may become one.
+
+    Whether the rest of it is whole only SQLite can tell (`dedupd check`).
+    """
+    try:
+        with state.catalog.open("rb") as stream:
+            begins = stream.read(len(_DATABASE_BEGINS))
+    except OSError:
+        return False
+    return begins not in (b"", _DATABASE_BEGINS)

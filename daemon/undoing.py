@@ -54,7 +54,7 @@ def take_back_by_manifest(
         entry = _entry_of(session, line)
         if entry is not None and entry.target == f"{quarantine.rstrip('/')}/{line.target}":
             answer = take_back(session, ids=[entry.id])
-            outcomes += [Outcome(a["id"], a["source"], a["path"], a["error"]) for a in answer["actions"]]
+            outcomes += [Outcome(a["id"], a["source"], a["path"], a["error"], a["hint"]) for a in answer["actions"]]
             undone += answer["undone"]
         else:
             outcomes.append(restore(quarantine, line))
@@ -71,7 +71,9 @@ def in_json(outcomes: list[Outcome], undone: int) -> dict[str, Any]:
         "schema": 1,
         "undone": undone,
         "failed": len(outcomes) - undone,
-        "actions": [{"id": o.entry_id, "source": o.source, "path": o.path, "error": o.error} for o in outcomes],
+        "actions": [
+            {"id": o.entry_id, "source": o.source, "path": o.path, "error": o.error, "hint": o.hint} for o in outcomes
+        ],
     }
 
 

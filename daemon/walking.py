@@ -14,6 +14,7 @@ import stat as stat_mode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from daemon.state import CATALOG_NAME, LOCK_NAME
 from pipeline.manifest import MANIFEST_NAME
 from store.records import FileStat
 
@@ -87,7 +88,7 @@ def walk(
             here = _identity(os.fstat(descriptor))
             if here in exclude or folder in exclude or _is_loop(here, above):
                 continue
-            if above is not None and _is_quarantine(descriptor):
+            if above is not None and _is_ours(descriptor):
                 continue
             with os.scandir(descriptor) as entries:
                 for entry in entries:
@@ -124,7 +125,7 @@ def is_candidate(
 ) -> bool:
     """Say whether `walk` with the same rules would look at this path, judging by its name alone.
 
-    Whether a regular file lies there is a question for `look`.
+    Whether a regular file lies there is a question for `look`, and whether that is dedupd's own for `is_set_aside`.
     """
     prefix = root if root.endswith("/") else root + "/"
     relative = path.removeprefix(prefix)
@@ -149,11 +150,28 @@ def look(path: str) -> FileStat | None:
     return FileStat.of(path, found) if stat_mode.S_ISREG(found.st_mode) else None
 
 
-def _is_quarantine(descriptor: int) -> bool:
-    """Say whether a folder is a quarantine of dedupd, an older one too: its manifest lies there."""
+def is_set_aside(path: str, root: str) -> bool:
+    """Say whether a file below a root lies in a quarantine or state folder of any dedupd, which `walk` passes over."""
+    folder = os.path.dirname(path)
+    while len(folder) > len(root.rstrip("/")):
+        if _is_ours(folder):
+            return True
+        folder = os.path.dirname(folder) if folder != "/" else ""
+    return False
+
+
+def _is_ours(folder: int | str) -> bool:
+    """Say whether a folder (its descriptor or path) is a quarantine of dedupd, or one in which it keeps its state."""
+    return _holds(folder, MANIFEST_NAME) or (_holds(folder, CATALOG_NAME) and _holds(folder, LOCK_NAME))
+
+
+def _holds(folder: int | str, name: str) -> bool:
     try:
-        os.stat(MANIFEST_NAME, dir_fd=descriptor, follow_symlinks=False)
-    except OSError:
+        if isinstance(folder, str):
+            os.lstat(os.path.join(folder, name))
+        else:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (OSError, ValueError):  # ValueError: a null byte in the path
         return False
     return True
 

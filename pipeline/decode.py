@@ -1,7 +1,8 @@
 """Bytes → oriented RGB pixels. Limits are checked on the header, before anything is allocated.
 
 JPEG goes through OpenCV (libjpeg-turbo, a third faster here), everything else through Pillow with an allow-list
-of formats. Only the first frame counts. Colour profiles are not applied: they are metadata, and two files that
+of formats. Only the first of several pictures is looked at, and transparency is laid on a ground; that a file holds
+more than is seen is told with its format. Colour profiles are not applied: they are metadata, and two files that
 differ only there must give the same pixels.
 """
 
@@ -12,16 +13,17 @@ import os
 import stat as stat_bits
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from pipeline.mending import from_signature, with_end, without_damaged_notes
 from pipeline.settings import DecodeSettings as DecodeSettings
 from store.errors import DecodeError
-from store.records import FileStat
+from store.records import CUT_SHORT, SEVERAL_PICTURES, TRANSPARENT, FileStat
 
 Pixels = NDArray[np.uint8]
 
@@ -56,6 +58,11 @@ _UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
 _NETPBM = frozenset(b"P%d%c" % (kind, space) for kind in range(1, 8) for space in b" \t\r\n")
 _RAW_TIFF_TAG = 50706  # DNGVersion
 _REDUCED_TIFF_TAG = 254  # NewSubfileType: 1 = a reduced copy, which in camera raw files comes first
+_MP_ENTRY = 0xB002  # CIPA DC-007: the list of pictures in a JPEG
+# In the XMP of a JPEG: a film, or a gain map (Ultra HDR), lies behind the picture.
+_MORE_BEHIND = (b'MotionPhoto="1"', b'MicroVideo="1"', b"hdrgm:Version")
+_FILM_BEHIND = b"MotionPhoto_Data"  # the same without XMP
+_LIGHT = 200.0  # mean grey of what is visible: on white, little would be left of it
 
 # What Pillow's readers are seen to raise on damaged input. Not MemoryError: that is no fault of the file.
 _PILLOW_ERRORS = (
@@ -77,9 +84,10 @@ class Decoded:
     """An oriented picture: `rgb` is uint8 [height, width, 3]."""
 
     rgb: Pixels
-    format: str
+    format: str  # with notes, as `Picture.format` has them
     metadata_fields: int
     luma_steps: tuple[int, ...] = ()  # the quantisation table of a JPEG, 64 numbers row by row
+    unseen: bytes = b""  # digest of what the file holds and `rgb` does not show; empty for nothing
 
 
 def read_regular(path: str, max_bytes: int) -> tuple[FileStat, bytes]:
@@ -142,6 +150,7 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
     Raises LimitError beyond the limits, UnsupportedError where a decoder is missing, DecodeError for the rest,
     MemoryError where the machine has too little.
     """
+    data = from_signature(data)
     name = sniff(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about damaged metadata, which is not our subject
@@ -164,6 +173,19 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
 def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
     # Pillow allocates while it opens some files (a GIF's frame may exceed its screen); it refuses at the double.
     Image.MAX_IMAGE_PIXELS = max(1, settings.max_pixels // 2)
+    try:
+        return _decode_whole(data, name, settings)
+    except _PILLOW_ERRORS:
+        cut_short, mended = False, without_damaged_notes(data) if name == "PNG" else None
+        if name == "JPEG" and (ended := with_end(data)) is not None:
+            mended, cut_short = ended
+        if mended is None:
+            raise
+    decoded = _decode_whole(mended, name, settings)
+    return replace(decoded, format=f"{decoded.format}, {CUT_SHORT}") if cut_short else decoded
+
+
+def _decode_whole(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
     image = _open(data, name)
     width, height = image.size
     if width * height > settings.max_pixels:
@@ -171,14 +193,36 @@ def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
     if name == "TIFF":
         _refuse_raw(data, image)
     metadata_fields, orientation = _metadata(image)
-    rgb = _decode_jpeg(data, image) if name == "JPEG" else None
+    rgb, unseen = _decode_jpeg(data, image) if name == "JPEG" else None, b""
     if rgb is None:
         image.load()
         # Pillow turns some TIFFs by itself while loading, and takes the tag away.
         orientation = _metadata(image)[1]
-        rgb = _to_rgb(image)
+        rgb, unseen = _to_rgb(image, orientation)
     steps = tuple(getattr(image, "quantization", {}).get(0, ()))
-    return Decoded(orient(rgb, orientation), name, metadata_fields, steps)
+    notes = [name]
+    if unseen:
+        notes.append(TRANSPARENT)
+    if _holds_several(image, data, name):
+        notes.append(SEVERAL_PICTURES)
+        unseen = hashlib.sha256(data).digest()  # what the others show was not looked at: only equal bytes are equal
+    return Decoded(orient(rgb, orientation), ", ".join(notes), metadata_fields, steps, unseen)
+
+
+def _holds_several(image: Image.Image, data: bytes, name: str) -> bool:
+    """Tell whether a decodable file holds more than one picture, or a film, without decoding the others."""
+    try:
+        if name == "JPEG":
+            entries = getattr(image, "mpinfo", {}).get(_MP_ENTRY, ())
+            # Cameras put larger thumbnails there, which show nothing of their own.
+            others = [entry for entry in entries if not entry["Attribute"]["MPType"].startswith("Large Thumbnail")]
+            xmp = image.info.get("xmp", b"")
+            return len(others) > 1 or any(note in xmp for note in _MORE_BEHIND) or _FILM_BEHIND in data
+        if name == "GIF":  # anew: to look for a second frame, Pillow goes back to the start
+            image = _open(data, name)
+        return bool(getattr(image, "is_animated", False))
+    except _PILLOW_ERRORS:
+        return True  # something is there, whatever it is
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -228,16 +272,44 @@ def _decode_jpeg(data: bytes, image: Image.Image) -> Pixels | None:
     return np.asarray(pixels, np.uint8)
 
 
-def _to_rgb(image: Image.Image) -> Pixels:
-    """Convert any mode to RGB: 16 bits and floats are scaled, transparency is laid on white."""
+def _to_rgb(image: Image.Image, orientation: int) -> tuple[Pixels, bytes]:
+    """Convert any mode to RGB: 16 bits and floats are scaled, transparency is laid on a ground.
+
+    Returns stored pixels, and a digest of the oriented picture with its transparency, empty where it is opaque.
+    """
     if image.mode.startswith(("I", "F")):
         grey = _scale_to_bytes(np.asarray(image))
-        return np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3)))
+        return np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3))), b""
+    unseen = b""
     if image.has_transparency_data:
         layered = image.convert("RGBA")
-        image = Image.new("RGB", image.size, (255, 255, 255))
-        image.paste(layered, mask=layered.getchannel("A"))
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        alpha = layered.getchannel("A")
+        if np.asarray(alpha).min(initial=255) < 255:
+            unseen = _digest_of_layers(layered, orientation)
+        image = Image.new("RGB", image.size, _ground(layered, alpha))
+        image.paste(layered, mask=alpha)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB")), unseen
+
+
+def _ground(layered: Image.Image, alpha: Image.Image) -> tuple[int, int, int]:
+    """Choose what a transparent picture is laid on.
+
+    White, as most viewers and converters do, so that a flattened copy looks the same. But a white logo on white
+    would be an empty page: what is itself light is laid on black.
+    """
+    opacity = np.asarray(alpha)
+    visible = int(opacity.sum(dtype=np.int64))
+    if not visible:
+        return 255, 255, 255
+    light = int(np.einsum("ij,ij->", np.asarray(layered.convert("L")), opacity, dtype=np.int64)) / visible
+    return (0, 0, 0) if light > _LIGHT else (255, 255, 255)
+
+
+def _digest_of_layers(layered: Image.Image, orientation: int) -> bytes:
+    """Hash what is visible of an RGBA picture, upright: colours that nobody sees do not count."""
+    layers = np.array(layered)
+    layers[layers[..., 3] == 0] = 0
+    return pixels_sha256(orient(layers, orientation))
 
 
 def _scale_to_bytes(values: NDArray[np.generic]) -> Pixels:
@@ -261,10 +333,14 @@ def orient(rgb: Pixels, orientation: int) -> Pixels:
     return rgb
 
 
-def pixels_sha256(rgb: Pixels) -> bytes:
-    """Hash shape and bytes of the oriented RGB pixels: equal for equal pictures, whatever the metadata."""
+def pixels_sha256(rgb: Pixels, unseen: bytes = b"") -> bytes:
+    """Hash shape and bytes of the oriented pixels: equal for equal pictures, whatever the metadata.
+
+    `unseen` is the digest of what the file holds besides (`Decoded.unseen`).
+    """
     digest = hashlib.sha256(struct.pack(">II", *rgb.shape[:2]))
     digest.update(np.ascontiguousarray(rgb).data)
+    digest.update(unseen)
     return digest.digest()
 
 

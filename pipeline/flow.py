@@ -255,7 +255,7 @@ class Flow:
             self._knowledge.previews.write(result.hashes.sha256, result.preview)
             return known
         observation = Observation(result.stat.size, result.picture, result.quality, result.hashes, result.traces)
-        kind, reason = judge_quality(result.quality, self._settings.quality)
+        kind, reason = judge_quality(result.quality, self._settings.quality, result.picture)
         reject = None if kind is VerdictKind.KEEP else kind
         if known is None:
             known = self._catalog.add_image(result.hashes.sha256, result.stat.size, reject, reason if reject else "")
@@ -351,9 +351,10 @@ class Flow:
         with self._catalog.transaction():
             for image_id in self._catalog.image_ids():
                 image = self._catalog.image(image_id)
-                if image.observation is None:
+                seen = image.observation
+                if seen is None:
                     continue
-                kind, reason = judge_quality(image.observation.quality, self._settings.quality)
+                kind, reason = judge_quality(seen.quality, self._settings.quality, seen.picture)
                 reject = None if kind is VerdictKind.KEEP else kind
                 if reject is not image.reject:
                     self._catalog.set_reject(image_id, reject, reason if reject else "")

@@ -31,8 +31,8 @@ class Neighbourhood(Protocol):
         """List extras that may match and whose keeper ranks below `keeper_below`."""
         ...
 
-    def matches(self, a: int, b: int) -> bool:
-        """Decide, symmetrically and for ever the same, whether two images match at this level."""
+    def matches(self, extra: int, keeper: int) -> bool:
+        """Decide, for ever the same, whether two images match at this level and the keeper can stand for the extra."""
         ...
 
     def apart_from(self, image_id: int) -> Iterable[int]:
@@ -152,7 +152,7 @@ def _touched_by(keeper_id: int, near: Neighbourhood) -> list[int]:
     own = near.rank(keeper_id)
     nearby = [*near.keepers_near(keeper_id), *near.extras_near(keeper_id, own)]
     below = [other for other in nearby if other != keeper_id and yields(near.rank(other), own)]
-    return [other for other in below if near.matches(keeper_id, other)]
+    return [other for other in below if near.matches(other, keeper_id)]
 
 
 def full_walk(

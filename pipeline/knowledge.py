@@ -101,13 +101,15 @@ class LevelView:
         found: list[int] = ids[extras & np.isin(keepers, lower)].tolist()
         return found
 
-    def matches(self, a: int, b: int) -> bool:
-        """Decide whether two images match at this level, as far as rulings let them."""
-        if self._rulings.between(a, b):
+    def matches(self, extra: int, keeper: int) -> bool:
+        """Decide whether two images match at this level and the keeper can stand for the extra."""
+        if self._rulings.between(extra, keeper):
             return False
-        if self._level is Level.SIMILAR and self._rulings.kept(a) and self._rulings.kept(b):
+        if self._level is Level.SIMILAR and self._rulings.kept(extra) and self._rulings.kept(keeper):
             return False  # which of two to keep is asked about duplicates; as similar pictures both stay
-        evidence = self._matcher.evidence(a, b)
+        if not self._matcher.stands_for(keeper, extra):
+            return False
+        evidence = self._matcher.evidence(extra, keeper)
         return evidence is not None and evidence.kind.level is self._level
 
     def apart_from(self, image_id: int) -> list[int]:

@@ -112,6 +112,19 @@ class Matcher:
         """Prove or refuse a pair; the order of the two does not matter."""
         return self._evidence((a, b) if a < b else (b, a))
 
+    def stands_for(self, keeper: int, extra: int) -> bool:
+        """Tell whether a picture, should it look like another, holds all that the other holds, so far as is known.
+
+        Looks alone are compared: the other frames of an animation and what is transparent are not in them, nor is
+        the corner that a file has lost. A person's ruling changes nothing about that.
+        """
+        ours, theirs = self._image(keeper).observation, self._image(extra).observation
+        if ours is None or theirs is None:
+            return False
+        if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
+            return True
+        return not theirs.picture.holds_more and (theirs.picture.cut_short or not ours.picture.cut_short)
+
     def similarity(self, a: int, b: int) -> float | None:
         """Return the cosine of the stored embeddings, None where one is missing."""
         ours, theirs = self._embedding(a), self._embedding(b)

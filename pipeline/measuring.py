@@ -63,9 +63,10 @@ def _measure(
     preview = decoding.preview(common, decode_settings)
     detail, traces = _closely(decoded)
     height, width = rgb.shape[:2]
+    pixels_sha256 = decoding.pixels_sha256(rgb, decoded.unseen)
     return Measurement(
         stat=stat,
-        picture=Picture(width, height, decoded.format, decoding.pixels_sha256(rgb), decoded.metadata_fields),
+        picture=Picture(width, height, decoded.format, pixels_sha256, decoded.metadata_fields),
         quality=measure_quality(rgb, grey, detail),
         hashes=Hashes(sha256, phash, dhash, hashing.is_hashable(grey)),
         preview=preview,

@@ -142,7 +142,7 @@ def _is_bordered(large: Traces, small: Traces, ratio: float) -> bool:
 
 def _has_camera_data(seen: Observation) -> bool:
     """Tell whether a file carries what cameras write: programs that save a picture again drop it, and none add it."""
-    return seen.picture.format not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
+    return seen.picture.encoding not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
 
 
 def _exchanged(lineage: Lineage) -> Lineage:
@@ -239,12 +239,12 @@ def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Fl
     finest = float(gain[_FINEST].mean())
     if descent.noisier:
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
-        whole = descent.altered[2 - descent.noisier] or other.picture.format in _LOSSLESS  # rounding took nothing
+        whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
         if whole and (abs(finest) < _LOUD or _is_even(excess)):
             return Preference(3 - descent.noisier, "noise was added to the other")
     louder = 0 if finest == 0 else 1 if finest > 0 else 2
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
-    exact = more.picture.format in _LOSSLESS or more.picture.format == "JPEG"  # others leave marks of their own
+    exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
     if not _is_even(excess) and abs(finest) >= (_MIN_DETAIL if exact else _LOUD):
         return _by_gain(gain, ours.traces, theirs.traces, louder)
     return _by_noise(gain, surplus, ours.traces, theirs.traces)
@@ -330,7 +330,8 @@ def _by_compression(ours: Observation, theirs: Observation, first: Traces, secon
     if min(steps) > 0 and coarser > (_EQUAL_STEPS if both_stored else _UNLIKE_STEPS):
         return Preference(1 if steps[0] < steps[1] else 2, "the other is compressed more")
     plain = [
-        seen.picture.format in _LOSSLESS and traces.seen_step == 0 for seen, traces in ((ours, first), (theirs, second))
+        seen.picture.encoding in _LOSSLESS and traces.seen_step == 0
+        for seen, traces in ((ours, first), (theirs, second))
     ]
     if plain[0] != plain[1]:  # had it been made from the other, its pixels would be the same, or show the other's step
         return Preference(1 if plain[0] else 2, "the other is compressed more")
@@ -343,5 +344,5 @@ def _inherited(traces: Traces) -> bool:
 
 
 def _by_format(ours: Observation, theirs: Observation, reason: str) -> Preference:
-    camera = [seen.picture.format in _CAMERA_FORMATS for seen in (ours, theirs)]
+    camera = [seen.picture.encoding in _CAMERA_FORMATS for seen in (ours, theirs)]
     return Preference() if camera[0] == camera[1] else Preference(1 if camera[0] else 2, reason)

@@ -79,10 +79,13 @@ def open_folder(place: Place, *, create: bool = False) -> Iterator[int]:
         fd = os.open(place.root, _FOLDER)
     except FileNotFoundError as error:
         message = f"the folder {printable(place.root)} is not there"
-        raise ActionError(message, "connect its disk, or create the folder") from error
+        hint = "connect its disk, give it its old name back where it was renamed, or create the folder"
+        raise ActionError(message, hint) from error
+    walked = place.root.rstrip("/")
     try:
         for part in place.parts[:-1]:
-            below = _step(fd, part, create)
+            below = _step(fd, part, create, f"{walked}/{part}")
+            walked += f"/{part}"
             os.close(fd)
             fd = below
         yield fd
@@ -90,14 +93,19 @@ def open_folder(place: Place, *, create: bool = False) -> Iterator[int]:
         os.close(fd)
 
 
-def _step(fd: int, part: str, create: bool) -> int:
-    with suppress(FileNotFoundError):
+def _step(fd: int, part: str, create: bool, path: str) -> int:
+    """Open a folder in an open one; `path` is the name under which an error tells of it."""
+    try:
+        with suppress(FileNotFoundError):
+            return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        if create:
+            with suppress(FileExistsError):
+                os.mkdir(part, dir_fd=fd)
+            sync(fd)
         return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-    if create:
-        with suppress(FileExistsError):
-            os.mkdir(part, dir_fd=fd)
-        sync(fd)
-    return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from store.catalog import Catalog
 from store.errors import ActionError, DedupdError, DiskFullError
 from store.ledger import Ledger, LedgerEntry, Verb
 from store.records import REJECTS, CatalogFile, FileStat, ImageState, Level, Verdict, VerdictKind
+from store.text import printable
 
 _LEAVING = (*REJECTS, VerdictKind.DUPLICATE, VerdictKind.SIMILAR)
 # In which a change of places may change verdicts, and these places again. One or two do as a rule; more where many
@@ -54,6 +55,12 @@ class Problem:
 
     path: str
     message: str
+
+    @property
+    def text(self) -> str:
+        """Say which file and why; many a message begins with the file's name."""
+        named = self.message.startswith(f"{printable(self.path)}: ")
+        return self.message if named else f"{self.path}: {self.message}"
 
 
 class Planner:

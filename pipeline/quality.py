@@ -15,7 +15,7 @@ from pipeline.exposure import exposure_features
 from pipeline.gate import load_gate
 from pipeline.octaves import SHARP_ALONG, focus_features, octave_energies
 from pipeline.settings import QualitySettings as QualitySettings
-from store.records import Quality, VerdictKind
+from store.records import Picture, Quality, VerdictKind
 
 _BLANK_CONTRAST = 1.0  # grey levels: nothing is in the picture
 _LEAST_SIDE = 48  # pixels: a smaller picture has too few tiles to be called blurred
@@ -77,8 +77,15 @@ def _blown_out(rgb: Pixels) -> bool:
     return features is not None and load_gate("blown").score(features) > 0
 
 
-def judge_quality(quality: Quality, settings: QualitySettings) -> tuple[VerdictKind, str]:
-    """Judge a picture by its quality alone: keep, blur, dark or bright, with a reason for people."""
+def judge_quality(
+    quality: Quality, settings: QualitySettings, picture: Picture | None = None
+) -> tuple[VerdictKind, str]:
+    """Judge a picture by its quality alone: keep, blur, dark or bright, with a reason for people.
+
+    A file that `picture` knows to hold several is kept: one page that is blank condemns no others.
+    """
+    if picture is not None and picture.holds_several:
+        return VerdictKind.KEEP, "it holds several pictures, and the first says nothing about the others"
     if quality.brightness < settings.min_brightness and quality.highlights < settings.min_lights:
         return VerdictKind.DARK, (
             f"mean brightness {quality.brightness:.1f} is below {settings.min_brightness:g}, and nothing is lit"

@@ -37,6 +37,7 @@ class Outcome:
     source: str
     path: str | None  # where the file lies now; None when its copy was removed or nobody knows
     error: str  # "" when all went well
+    hint: str = ""  # about the way out
 
 
 def undo(entry: LedgerEntry, ledger: Ledger, now_ns: int) -> str | None:
@@ -80,7 +81,7 @@ def undo_many(entries: Iterable[LedgerEntry], ledger: Ledger, now_ns: int) -> li
         try:
             outcomes.append(_undo(entry, ledger, now_ns))
         except ActionError as error:
-            outcomes.append(Outcome(entry.id, entry.source, entry.target, error.message))
+            outcomes.append(Outcome(entry.id, entry.source, entry.target, error.message, error.hint))
     return outcomes
 
 
@@ -115,7 +116,8 @@ def restore(quarantine_root: str, line: ManifestLine) -> Outcome:
         path = _restore(quarantine_root, line)
         append_line(quarantine_root, replace(line, event=UNDONE))
     except (OSError, ActionError) as error:
-        return Outcome(line.id, line.source, None, refusal(line.source, error).message)
+        refused = refusal(line.source, error)
+        return Outcome(line.id, line.source, None, refused.message, refused.hint)
     return Outcome(line.id, line.source, path, "")
 
 
@@ -169,7 +171,9 @@ def refusal(path: str, error: OSError | ActionError) -> ActionError:
         return error
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     hint = "see to the disk or its permissions, then try again"
-    return ActionError(f"{printable(path)}: {reason}", hint)
+    # A folder on either way names itself: a symlink in the quarantine is not the picture's fault.
+    named = isinstance(error.filename, str) and error.filename.startswith("/")
+    return ActionError(f"{printable(error.filename if named else path)}: {reason}", hint)
 
 
 # -- inside -----------------------------------------------------------------------------------------

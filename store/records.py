@@ -89,15 +89,41 @@ class FileStat:
         return cls(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
+# Notes that follow the encoding in `Picture.format`.
+SEVERAL_PICTURES = "several pictures"  # an animation, pages, a gain map, a film: only the first was looked at
+TRANSPARENT = "transparent"  # some pixel is not opaque
+CUT_SHORT = "cut short"  # the last bytes are missing, and with them blocks of the last corner
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What decoding tells about an image. Sizes are those of the oriented picture, in pixels."""
 
     width: int
     height: int
-    format: str  # "JPEG", "PNG", "WEBP", …
-    pixels_sha256: bytes  # of the oriented RGB pixels and their shape
+    format: str  # "JPEG", "PNG", "WEBP", …, and notes: "GIF, several pictures"
+    pixels_sha256: bytes  # of the oriented RGB pixels, their shape, and what else the file holds
     metadata_fields: int  # number of EXIF tags, at most 65535: richer metadata wins a tie
+
+    @property
+    def encoding(self) -> str:
+        """The format without its notes."""
+        return self.format.partition(",")[0]
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether the file holds more than was looked at: what matches it may not hold that."""
+        return self.holds_several or TRANSPARENT in self.format
+
+    @property
+    def holds_several(self) -> bool:
+        """Whether the file is an animation, holds pages, or anything else besides its first picture."""
+        return SEVERAL_PICTURES in self.format
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a corner of the picture is missing."""
+        return CUT_SHORT in self.format
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from store.text import printable
 
 @click.command(epilog="Examples: dedupd backup · dedupd backup list · dedupd backup restore FILE")
 @click.argument("what", type=click.Choice(["take", "list", "restore"]), default="take", metavar="[take|list|restore]")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--to", type=click.Path(path_type=Path), help="Where the copy goes [default: backups/ in the state folder]."
+    "--to",
+    type=click.Path(path_type=Path, readable=False),
+    help="Where the copy goes [default: backups/ in the state folder].",
 )
 @config_option
 @state_option

@@ -36,4 +36,8 @@ def command(name: str | None, arguments: tuple[str, ...]) -> None:
         raise UsageError(f"no bench {name}", f"there are: {', '.join(_BENCHES)}")
     sys.path.insert(0, str(Path(__file__).parents[2]))  # some benches draw their pictures with what the tests draw
     sys.argv = [f"dedupd bench {name}", *arguments]
-    importlib.import_module(_BENCHES[name][0]).main()
+    try:
+        code = importlib.import_module(_BENCHES[name][0]).main()
+    except SystemExit as end:  # argparse has said what is wrong with the options; its code for that is 2
+        code = UsageError.exit_code if end.code == 2 else end.code
+    sys.exit(code)

@@ -14,7 +14,7 @@ from store.text import printable
 
 @click.command(epilog="Example: dedupd check --json")
 @click.option("--deep", is_flag=True, help="Read every known file again and compare its content.")
-@click.option("--accept-vanished", type=click.Path(path_type=Path), metavar="FOLDER",
+@click.option("--accept-vanished", type=click.Path(path_type=Path, readable=False), metavar="FOLDER",
               help="Tell the running service that what vanished from this hot folder is meant to be gone.")  # fmt: skip
 @config_option
 @state_option

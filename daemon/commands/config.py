@@ -1,7 +1,6 @@
 """`dedupd config`: check a configuration, or print one to start from."""
 
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 
 import click
@@ -10,6 +9,9 @@ from daemon.options import config_option, json_option, state_option
 from daemon.terminal import emit, say, table
 from store.errors import UsageError
 from store.text import printable
+
+# Not through the import system: an editable install may know of `configs` only as a namespace, without its place.
+_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @click.command(epilog="Examples: dedupd config --example > dedupd.toml · dedupd config --config dedupd.toml")
@@ -25,7 +27,7 @@ def command(example: bool, preset: str | None, config: Path | None, state: Path 
     from daemon.state import StateFolder
 
     if example or preset:
-        say((resources.files("configs") / f"{preset or 'default'}.toml").read_text("utf-8").rstrip())
+        say((_CONFIGS / f"{preset or 'default'}.toml").read_text("utf-8").rstrip())
         return
     path = config or default_config_path()
     if config is None and not path.exists():

@@ -11,7 +11,11 @@ from store.text import printable
 
 
 @click.command(epilog="Example: dedupd report --output ~/dedupd-report")
-@click.option("--output", type=click.Path(path_type=Path), help="Where it goes [default: report/ in the state folder].")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, readable=False),
+    help="Where it goes [default: report/ in the state folder].",
+)
 @config_option
 @state_option
 @json_option

@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from daemon.folders import Changes, Excluded
     from daemon.results import Results
     from daemon.session import Session
+    from pipeline.flow import Flow
     from store.records import CatalogFile, Folder
 
 _QUARANTINE = ("blur", "dark", "bright", "corrupt", "duplicates", "similar")
@@ -30,7 +32,12 @@ _SUSPICIOUSLY_EMPTY = 20  # known files: from here on an empty folder looks like
 
 @click.command(epilog="Example: dedupd scan ~/Pictures --output ~/cleaned --action move")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="FOLDER…")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Where report, log and quarantine go.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Where report, log and quarantine go.",
+)
 @click.option(
     "--action",
     type=click.Choice(["report", "copy", "move"]),
@@ -83,6 +90,8 @@ class Scan:
     problems: list[str] = field(default_factory=list)
     seen: int = 0
     first_batch: int = 0
+    refused: int = 0  # actions
+    fresh: bool = False  # a file was found that was not known
     nested: frozenset[str] = frozenset()  # protected folders inside the scanned ones
 
     def run(self) -> None:
@@ -100,8 +109,7 @@ class Scan:
             jobs = [job for folder in self.folders for job in self._changes(folder, advance)]
         if jobs:
             session.arrivals.add(((path, folder_id) for folder_id, path in jobs), session.clock_ns())
-            Thread(target=session.flow.warm_up, daemon=True).start()  # torch takes seconds; workers decode meanwhile
-            with progress("judging", quiet=self.quiet) as advance:
+            with _warming(session.flow, self.fresh), progress("judging", quiet=self.quiet) as advance:
                 done = 0
                 for step in session.ingest.run(jobs):
                     session.ingest.changed.clear()  # the service acts on these at once, a scan at its end on all
@@ -133,13 +141,15 @@ class Scan:
         rate = self.seen / seconds if seconds > 0 else 0.0
         problems = len(self.problems) + len(results.unread)
         answer = {"schema": 1, **summary, "seconds": round(seconds, 3), "images_per_second": round(rate, 2),
-                  "report": str(report), "log": str(log), "problems": problems}  # fmt: skip
+                  "report": str(report), "log": str(log), "problems": problems, "refused": self.refused}  # fmt: skip
         if not self.quiet:
             _tell(results, report, self.action, f"{seconds:.1f} s ({rate:.0f} files/s)")
         for problem in self.problems[:10]:
             warn(f"problem: {problem}")
         if len(self.problems) > 10:
             warn(f"… and {len(self.problems) - 10} more problems, all in the report")
+        if self.refused:
+            warn(f"refused: {plural(self.refused, 'action')}; what they were about is where it was")
         return answer
 
     def _publish(self, report: str) -> None:
@@ -177,6 +187,7 @@ class Scan:
             flow.rename_file(known[old_path], stat, folder.id, now_ns)
         if changes.vanished:
             flow.forget_files([known[path] for path in changes.vanished], now_ns)
+        self.fresh = self.fresh or bool(changes.new)
         self._forget_arrivals(folder)
         yield from ((folder.id, stat.path) for stat in sorted((*changes.new, *changes.changed), key=lambda s: s.path))
 
@@ -207,7 +218,8 @@ class Scan:
         }
         with progress(f"{self.action} into quarantine", quiet=self.quiet) as advance:
             refused = self.session.act(plans, None, advance)
-        self.problems += [f"{problem.path}: {problem.message}" for problem in refused]
+        self.problems += [problem.text for problem in refused]
+        self.refused = len(refused)
 
     def _in_scope(self, file: "CatalogFile") -> bool:
         """Tell whether a file was seen by this run: it lies in the folder, or this run took it from there."""
@@ -248,6 +260,22 @@ class Scan:
     def _excluded(self, root: str) -> "Excluded":
         inside = {self.output, os.path.realpath(self.session.state.path), *self.nested}
         return frozenset(inside - {*self.roots, root})
+
+
+@contextmanager
+def _warming(flow: "Flow", wanted: bool) -> Iterator[None]:
+    """Load the network, which takes seconds, while workers decode; where only known files changed, at its first use.
+
+    The thread ends before the block does: Python aborts (SIGABRT) where it leaves while a thread imports torch.
+    """
+    thread = Thread(target=flow.warm_up)
+    if wanted:
+        thread.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            thread.join()
 
 
 def _counted(walked: Iterator[Any], advance: Advance) -> Iterator[Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: dedupd search ~/Downloads/mystery.jpg -k 5")
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=click.Path(path_type=Path, readable=False))
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many to show.")
 @config_option
 @state_option

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 def command(state: Path | None, as_json: bool) -> None:
     """Show state, queue, rate, folders, verdicts, index and the last error."""
     from daemon.state import StateFolder
-    from daemon.status import read_status
+    from daemon.status import holds_no_database, read_status
 
     folder = StateFolder(state)
     status = read_status(folder)
+    if status.state == "stopped" and holds_no_database(folder):
+        from store.catalog import Catalog  # heavy, and only where it has something to say
+
+        Catalog(folder.catalog, read_only=True).close()
     if as_json:
         emit({**status.as_json(), "state_folder": str(folder.path)})
     else:

@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 3600.0
 @click.option("--dry-run", is_flag=True, help="Show what would happen; touch nothing.")
 @click.option(
     "--manifest",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Take back everything in this quarantine folder by its manifest, with or without a catalog.",
 )
 @config_option
@@ -33,10 +33,10 @@ def command(
     config: Path | None, state: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring moved files home, byte for byte, and remove copies. dedupd leaves such files alone from then on."""
-    if sum((bool(ids), last, everything, list_only, manifest is not None)) != 1:
-        raise UsageError(
-            "say what to undo", "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions"
-        )
+    ways = sum((bool(ids), last, everything, list_only, manifest is not None))
+    if ways != 1:
+        message = "these do not go together" if ways else "say what to undo"
+        raise UsageError(message, "one of --last, --all, --list, --manifest FOLDER, or the numbers of actions")
     if manifest is not None:
         answer = _by_manifest(manifest, config, state)
     elif list_only:
@@ -140,3 +140,6 @@ def _show(answer: dict[str, Any]) -> None:
     for action in actions:
         if action["error"]:
             warn(f"action {action['id']}: {printable(action['source'])}: {action['error']}")
+    for hint in dict.fromkeys(action.get("hint") for action in actions if action["error"]):
+        if hint:
+            warn(f"  hint: {hint}")

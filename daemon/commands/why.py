@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: dedupd why ~/Pictures/IMG_0042.jpg")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @config_option
 @state_option
 @json_option
@@ -53,10 +53,25 @@ def _find(reader: "Reader", path: Path) -> "CatalogFile":
         image_id = reader.catalog.image_id(content_sha256(path.read_bytes()))
         files = [] if image_id is None else reader.catalog.files_of([image_id]).get(image_id, [])
         file = files[0] if files else None
+    if file is None and not os.path.lexists(real):
+        file = _moved_from(reader, real)
     if file is None:
         hint = "scan its folder first" if path.exists() else "there is no such file"
         raise UsageError(f"nothing is known about {path}", hint)
     return file
+
+
+def _moved_from(reader: "Reader", path: str) -> "CatalogFile | None":
+    """Find the file that lay at a path before dedupd moved it. Raises UsageError where there were several."""
+    from store.ledger import EntryState, Ledger
+
+    entries = Ledger(reader.catalog.database).by_source(path)
+    moved = [reader.catalog.file_of_entry(entry.id) for entry in entries if entry.state is EntryState.DONE]
+    found = [file for file in moved if file is not None]
+    if len(found) > 1:
+        hint = "name the one you mean by where it lies now (`dedupd undo --list`)"
+        raise UsageError(f"{len(found)} files were moved away from {printable(path)}", hint)
+    return found[0] if found else None
 
 
 def _criteria(reader: "Reader", settings: "Settings", image: "ImageState") -> list[dict[str, Any]]:
@@ -144,7 +159,7 @@ def _show(answer: dict[str, Any]) -> None:
         scores, picture = answer["scores"], answer["picture"]
         say(
             f"  {picture['format']} {picture['width']}×{picture['height']}, {picture['bytes']:,} bytes; "
-            f"sharpness {scores['sharpness']:.0f}, brightness {scores['brightness']:.0f}, "
+            f"sharpness {scores['sharpest']:.0f} of 100, brightness {scores['brightness']:.0f}, "
             f"contrast {scores['contrast']:.0f}, detail {scores['detail']:.3g} MP"
         )
     for ruling in answer["rulings"]:

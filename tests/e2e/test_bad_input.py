@@ -169,9 +169,6 @@ def test_a_damaged_catalog(bench: Bench, verb: list[str]) -> None:
     state.mkdir()
     (state / "catalog.sqlite3").write_bytes(b"this was a catalog once " * 300)
     answer = bench.scan("--action", "move") if verb == ["scan"] else dedupd(*verb, "--state", state)
-    if verb == ["status"]:
-        assert answer.code == 0, "it asks the status file alone"
-        return
     assert_refused(answer, 65, "catalog.sqlite3")
     assert (state / "catalog.sqlite3").read_bytes() == b"this was a catalog once " * 300
 
@@ -246,6 +243,12 @@ def test_an_unreadable_folder(bound: tuple[str, ...], place: Path) -> None:
     words = ("scan", place / "in", "--output", place / "out", "--state", place / "state")
     answer = dedupd(*words, prefix=bound, cwd=place)
     assert_refused(answer, 77, "cannot read the folder")
+
+
+@pytest.mark.parametrize("verb", ["status", "groups"])
+def test_a_state_folder_that_must_not_be_read(bound: tuple[str, ...], place: Path, verb: str) -> None:
+    (place / "state").mkdir(mode=0)
+    assert_refused(dedupd(verb, "--state", place / "state", prefix=bound, cwd=place), 77, "state folder")
 
 
 def test_an_output_that_must_not_be_made(bound: tuple[str, ...], place: Path) -> None:

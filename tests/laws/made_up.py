@@ -31,6 +31,7 @@ class Content:
     degrees: int = 0
     scene: int = 0  # equal and not 0: the second look sees a copy
     dark: bool = False
+    holds_more: bool = False  # than is looked at
     corrupt: bool = False  # on a made-up disk: bytes that cannot be decoded
     sharpness: float = 200.0
     detail: float = 1.0
@@ -55,9 +56,10 @@ class Content:
     def measured(self, path: str, mtime_ns: int) -> Measurement:
         """Return what a worker would."""
         inode = crc32(path.encode())
+        form = "PNG, transparent" if self.holds_more else "JPEG"
         return Measurement(
             FileStat(path, 1, inode, self.byte_size, mtime_ns, mtime_ns),
-            Picture(self.width, 480, "JPEG", hashlib.sha256(b"%d" % self.pixels).digest(), 3),
+            Picture(self.width, 480, form, hashlib.sha256(b"%d" % self.pixels).digest(), 3),
             Quality(self.sharpness, 1.0 if self.dark else 120.0, 50.0, self.detail, 7.0, self.sharpness, 0.5, 200.0),
             Hashes(self.sha256, self.phash, self.dhash, self.hashable),
             self.preview,

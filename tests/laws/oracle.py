@@ -57,11 +57,11 @@ class Rules:
         return any(both <= set(r.hashes) for r in self.rulings if r.kind is RulingKind.NOT_DUPLICATES)
 
     def match(self, a: Content, b: Content, level: Level) -> bool:
-        """Tell whether two contents match at a level, as far as rulings let them."""
+        """Tell whether `b` may stand for `a` at a level, as far as rulings let it."""
         if self.apart(a, b) or (level is Level.SIMILAR and self.kept(a) and self.kept(b)):
             return False
         kind = match_kind(a, b, self.limits)
-        return kind is not None and kind.level is level
+        return kind is not None and kind.level is level and (kind is MatchKind.PIXELS or not a.holds_more)
 
 
 def oracle(

@@ -84,7 +84,7 @@ class Looks:
         return SimpleNamespace(kind=kind, explanation=str(kind), lineage=lineage_of(ours, theirs))
 
 
-def _judge_quality(quality: Quality, _settings: object) -> tuple[VerdictKind, str]:
+def _judge_quality(quality: Quality, _settings: object, _picture: object) -> tuple[VerdictKind, str]:
     dark = quality.brightness < 10
     return (VerdictKind.DARK, "too dark") if dark else (VerdictKind.KEEP, "good enough")
 
@@ -242,6 +242,7 @@ def contents(draw: st.DrawFn, largest: int = 9) -> list[Content]:
                 direction=draw(st.integers(0, 2)),
                 degrees=draw(st.sampled_from((0, 10, 20, 30, 60))),
                 dark=draw(st.sampled_from((False, False, False, True))),
+                holds_more=draw(st.sampled_from((False, False, False, False, True))),
                 sharpness=draw(st.sampled_from((40.0, 200.0))),
                 detail=draw(st.sampled_from((1.0, 2.0))),
                 width=draw(st.sampled_from((640, 800))),

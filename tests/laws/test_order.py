@@ -79,7 +79,7 @@ def _assert_keepers_apart(world: World) -> None:
                 near = [i for i in view.apart_from(lower.image_id) if i in standing]
                 barred = any(standing[i] == higher.image_id and outranks(view.rank(i), lower) for i in near)
                 may = yields(lower, higher) and not barred
-                assert not (may and view.matches(one, other)), "law 3"
+                assert not (may and view.matches(lower.image_id, higher.image_id)), "law 3"
         for image in standing:
             for other in view.apart_from(image):
                 assert standing[image] != standing.get(other), "law 6"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,10 @@ def test_a_terminal_without_utf_8_gets_escapes() -> None:
         (["status", "--jsno"], "no such option '--jsno'", "dedupd status --help"),
         (["groups", "--limit", "0"], "invalid value for '--limit'", "dedupd groups --help"),
         (["scan", "/nowhere", "--output", "out"], "no such folder: /nowhere", "check the spelling"),
-        (["undo", "--last", "--all"], "say what to undo", "one of --last"),
+        (["undo", "--last", "--all"], "these do not go together", "one of --last"),
+        (["undo", "--all", "3"], "these do not go together", "one of --last"),
+        (["rule"], "missing argument 'ACTION'. Choose from: not-duplicates, keep-both,", "dedupd rule --help"),
+        (["service"], "Choose from: install, uninstall, status, logs", "dedupd service --help"),
         (["undo"], "say what to undo", "one of --last"),
         (["config"], "no configuration at", "--example"),
         (["bench", "nothing"], "no bench nothing", "speed"),
@@ -87,6 +92,33 @@ def test_usage_errors_are_one_line_with_a_way_out(call: Call, words: list[str], 
     assert second.startswith("  hint: ")
     assert hint in second
     assert answer.out == ""
+
+
+def test_no_word_at_all_shows_the_help(call: Call) -> None:
+    answer = call()
+    assert answer.code == 64
+    assert answer.out == ""
+    assert answer.err == call("--help").out
+    assert "\\x0a" not in answer.err
+
+
+def test_an_interrupt_while_a_verb_is_imported_is_an_interrupt(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Field:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def importing(name: str) -> None:
+        type("Ingest", (), {"changed": Field()})  # up to Python 3.11 this wraps whatever is raised
+
+    monkeypatch.setattr("daemon.cli.importlib.import_module", importing)
+    assert call("status").code == 130
+
+
+@pytest.mark.parametrize("bench", ["accuracy", "calibrate"])
+def test_a_bench_without_what_it_needs_is_a_usage_error(call: Call, bench: str) -> None:
+    answer = call("bench", bench)
+    assert answer.code == 64
+    assert "the following arguments are required" in answer.err
 
 
 def test_errors_are_json_too(call: Call, tmp_path: Path) -> None:
@@ -131,6 +163,26 @@ def test_a_configuration_is_checked_as_run_would(call: Call, tmp_path: Path) -> 
     assert settings["hot_folder"][0]["path"] == str(tmp_path / "hot")
     config.write_text('[[hot_folder]]\npath = "hot"\noutput = "hot/out"\n')
     assert call("config", "--config", config).code == 78
+
+
+@pytest.mark.parametrize("words", [["--example"], ["--preset", "camera"], ["--preset", "crawler"]])
+def test_configurations_are_printed_whatever_the_import_system_knows_of_their_folder(
+    call: Call, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    space = ModuleSpec("configs", None, is_package=True)  # what an older editable install leaves: a namespace
+    space.submodule_search_locations = ["/nowhere", "/nowhere either"]
+    monkeypatch.setitem(sys.modules, "configs", module_from_spec(space))
+    answer = call("config", *words)
+    assert answer.code == 0
+    assert "[[hot_folder]]" in answer.out
+
+
+def test_status_tells_of_a_catalog_that_is_none(call: Call, tmp_path: Path) -> None:
+    put(tmp_path / "state/catalog.sqlite3", b"this was a catalog once " * 300)
+    answer = call("status", "--state", tmp_path / "state")
+    assert answer.code == 65
+    assert "is damaged" in answer.err
+    assert "nothing is known yet" not in answer.out
 
 
 # -- verbs that read, over a state folder with something in it --------------------------------------------------------

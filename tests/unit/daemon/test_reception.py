@@ -96,6 +96,14 @@ def test_what_is_no_candidate_is_passed_over(hall: Hall, name: str) -> None:
     assert len(hall.reception) == 0
 
 
+def test_events_in_the_state_folder_of_another_dedupd_are_passed_over(hall: Hall) -> None:
+    for name in ("state/catalog.sqlite3", "state/lock", "state/previews/ab/cd.jpg", "a.jpg"):
+        put(hall.root / name)
+        hall.reception.heed(str(hall.root / name), 0.0)
+    hall.reception.take_settled(SETTLED)
+    assert hall.jobs() == ["a.jpg"]
+
+
 def test_what_lies_elsewhere_is_passed_over(hall: Hall, tmp_path: Path) -> None:
     beside = tmp_path / "hot-not/a.jpg"
     put(beside)

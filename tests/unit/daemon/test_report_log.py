@@ -14,20 +14,21 @@ from daemon.report import LogEntry, write_log
 from store.errors import AccessError, StateError
 from store.records import Evidence, MatchKind, Quality, Verdict, VerdictKind
 
-QUALITY = Quality(412.4, 101.5, 50.0, 2.25, 7.1, 500.0, 0.9, 180.0)
+QUALITY = Quality(412.4, 101.5, 50.0, 2.25, 7.1, 91.5, 0.9, 180.0)
 CONTRACT = """
 {"schema": 1, "files": [
     {"path": "/in/a.jpg", "verdict": "keep", "reason": "nothing like it", "keeper": null, "evidence": null,
-     "scores": {"sharpness": 412.4, "brightness": 101.5, "detail": 2.25}, "action": "none", "target": null},
+     "scores": {"sharpness": 91.5, "brightness": 101.5, "detail": 2.25, "laplacian": 412.4},
+     "action": "none", "target": null},
     {"path": "/in/b.jpg", "verdict": "duplicate", "reason": "the same picture", "keeper": "/in/a.jpg",
      "evidence": {"kind": "copy", "phash_distance": 2, "dhash_distance": 3, "similarity": 0.9877,
                   "verified": true, "explanation": "re-encoded"},
-     "scores": {"sharpness": 412.4, "brightness": 101.5, "detail": 2.25},
+     "scores": {"sharpness": 91.5, "brightness": 101.5, "detail": 2.25, "laplacian": 412.4},
      "action": "move", "target": "/out/duplicates/b.jpg"},
     {"path": "/in/c.jpg", "verdict": "similar", "reason": "edited", "keeper": "/in/a.jpg",
      "evidence": {"kind": "edited", "phash_distance": 9, "dhash_distance": 8, "similarity": null,
                   "verified": false, "explanation": ""},
-     "scores": {"sharpness": 412.4, "brightness": 101.5, "detail": 2.25},
+     "scores": {"sharpness": 91.5, "brightness": 101.5, "detail": 2.25, "laplacian": 412.4},
      "action": "copy", "target": "/out/similar/c.jpg"},
     {"path": "/in/d.jpg", "verdict": "corrupt", "reason": "it ends early", "keeper": null, "evidence": null,
      "scores": null, "action": "none", "target": null}
@@ -67,12 +68,13 @@ def test_every_name_comes_back_byte_for_byte(tmp_path: Path, names: list[bytes])
 
 def test_a_score_that_is_no_number_costs_nothing_else(tmp_path: Path) -> None:
     verdict = Verdict("/in/a.jpg", VerdictKind.KEEP, "", None, None)
-    odd = replace(QUALITY, sharpness=float("nan"), detail=float("inf"))
+    odd = replace(QUALITY, sharpest=float("nan"), detail=float("inf"))
     log = write_log(tmp_path, [LogEntry(verdict, odd, "none", None)])
     assert json.loads(log.read_bytes())["files"][0]["scores"] == {
         "sharpness": None,
         "brightness": 101.5,
         "detail": None,
+        "laplacian": 412.4,
     }
 
 

@@ -12,6 +12,7 @@ from store.ledger import EntryState
 from store.records import VerdictKind
 from tests.laws.disk import Disk, MadeUpPool
 from tests.laws.synthetic import Content, stand_ins
+from tests.unit.daemon.called import Call
 
 BEST, WORST, LAST = (Content(n, scene=1, pixels=n, detail=9.0 - n) for n in (1, 2, 3))
 
@@ -112,3 +113,19 @@ def test_a_keeper_that_comes_home_under_another_name_lets_its_extra_go_at_once(d
     disk.write(disk.path(3), disk.choice[2], 2)  # the way home of the better copy is taken
     disk.assert_in_place(disk.scan("move"))
     assert [os.path.basename(path) for path in disk.at_home()] == ["bb (restored).jpg"]
+
+
+@pytest.mark.parametrize("way", ["--all", "--manifest"])
+def test_a_folder_that_was_renamed_is_told_with_a_way_out(call: Call, disk: Disk, way: str) -> None:
+    root = os.path.dirname(disk.path(3))
+    disk.close()
+    os.replace(root, f"{root} of last year")
+    words = ("undo", way, *([disk.quarantine] if way == "--manifest" else []), "--state", disk.state.path)
+    answer = call(*words)
+    assert answer.code == 1
+    assert f"the folder {root} is not there" in answer.err
+    assert answer.err.count("hint: connect its disk, give it its old name back where it was renamed") == 1
+    os.replace(f"{root} of last year", root)
+    assert call(*words).code == 0
+    assert os.path.exists(disk.path(3))
+    disk.restart()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from daemon.folders import scan_changes
-from daemon.walking import WalkProblem, is_candidate, look, walk
+from daemon.walking import WalkProblem, is_candidate, is_set_aside, look, walk
+from pipeline.manifest import MANIFEST_NAME
 
 
 def put(path: Path, content: bytes = b"x") -> Path:
@@ -26,6 +27,7 @@ def below(root: Path, **rules: object) -> set[str]:
     found = {stat.path for stat in walk(str(root), **rules)}  # type: ignore[arg-type]
     files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
     named = {path for path in files if is_candidate(path, str(root), **rules)}  # type: ignore[arg-type]
+    named = {path for path in named if not is_set_aside(path, str(root))}
     assert found == {path for path in named if look(path)}
     return {path.removeprefix(f"{root}/") for path in found}
 
@@ -140,6 +142,20 @@ def test_excluded_folders_are_not_entered(tmp_path: Path, by: str) -> None:
     assert below(tmp_path, exclude=exclude) == {"a.jpg"}
     quarantine.rename(tmp_path / "renamed")
     assert below(tmp_path, exclude=exclude) == {"a.jpg"}
+
+
+@pytest.mark.parametrize("marks", [[MANIFEST_NAME], ["catalog.sqlite3", "lock"]])
+def test_what_another_dedupd_keeps_is_no_picture_of_anybody(tmp_path: Path, marks: list[str]) -> None:
+    for name in ("a.jpg", "own/previews/ab/cd.jpg", "own/e.jpg", "owner/f.jpg", *(f"own/{mark}" for mark in marks)):
+        put(tmp_path / name)
+    assert below(tmp_path) == {"a.jpg", "owner/f.jpg"}
+    assert below(tmp_path / "own") == {"previews/ab/cd.jpg", "e.jpg"}, "named by a person, it is what they want"
+
+
+def test_a_lone_file_with_the_name_of_a_lock_or_catalog_means_nothing(tmp_path: Path) -> None:
+    for name in ("a/lock", "a/b.jpg", "c/catalog.sqlite3", "c/d.jpg"):
+        put(tmp_path / name)
+    assert below(tmp_path) == {"a/b.jpg", "c/d.jpg"}
 
 
 @pytest.mark.parametrize("path", ["/hot", "/hot/", "/hotter/a.jpg", "/hot/../a.jpg", "/hot//a.jpg", "a.jpg", ""])

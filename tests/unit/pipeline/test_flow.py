@@ -204,7 +204,7 @@ def test_other_settings_call_for_judging_again(world: World) -> None:
 
 def test_another_quality_threshold_is_applied_to_stored_numbers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.admit({"/hot/a.jpg": shot(1, detail=2.0), "/hot/b.jpg": shot(2)})
-    strict = lambda quality, settings: (  # noqa: E731
+    strict = lambda quality, settings, picture: (  # noqa: E731
         (VerdictKind.BLUR, "soft") if quality.detail > 1 else (VerdictKind.KEEP, "")
     )
     monkeypatch.setattr(pipeline.flow, "judge_quality", strict)

@@ -12,7 +12,7 @@ from pipeline.octaves import FEATURES, focus_features, octave_energies
 from pipeline.quality import judge_quality, measure_quality, working_grey
 from pipeline.settings import QualitySettings
 from pipeline.training.optics import blurred as blurred_by_optics
-from store.records import VerdictKind
+from store.records import Picture, VerdictKind
 from tests.scenes.plain import draw_plain
 from tests.unit.pipeline.test_hashing import scene
 
@@ -138,6 +138,16 @@ def test_good_pictures_pass(name: str) -> None:
     assert judge_quality(measure_quality(GOOD[name]), SETTINGS) == (
         VerdictKind.KEEP, "sharpness, brightness and tones are within the limits",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_first_picture_condemns_no_file_of_several(name: str) -> None:
+    quality = measure_quality(BAD[name][0])
+    kinds = [
+        judge_quality(quality, SETTINGS, Picture(WIDTH, HEIGHT, form, b"", 0))[0]
+        for form in ("TIFF, several pictures", "PNG, transparent", "TIFF")
+    ]
+    assert kinds == [VerdictKind.KEEP, BAD[name][1], BAD[name][1]]
 
 
 @pytest.mark.parametrize("name", BAD)
