@@ -17,6 +17,4 @@ def test_the_shipped_list_says_why_of_every_pair() -> None:
     rows = json.loads((Path(__file__).parents[3] / "bench/reviewed.json").read_text(encoding="utf-8"))
     assert rows
     assert all(len(row) == 3 and len(row[2]) > 10 for row in rows)
-    assert not any("video/" in name for row in rows for name in row[:2]), (
-        "frames are not judged by eye"
-    )
+    assert not any("video/" in name for row in rows for name in row[:2]), "frames are not judged by eye"
