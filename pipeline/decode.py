@@ -152,6 +152,8 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
     """
     data = from_signature(data)
     name = sniff(data)
+    # Pillow allocates while it opens some files (a GIF's frame may exceed its screen); it refuses at the double.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max(1, settings.max_pixels // 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about damaged metadata, which is not our subject
         try:
@@ -168,11 +170,11 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
             if error.code == cv2.Error.StsNoMem:
                 raise MemoryError from error
             raise DecodeError(f"damaged {name}: {error.err}") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
-    # Pillow allocates while it opens some files (a GIF's frame may exceed its screen); it refuses at the double.
-    Image.MAX_IMAGE_PIXELS = max(1, settings.max_pixels // 2)
     try:
         return _decode_whole(data, name, settings)
     except _PILLOW_ERRORS:

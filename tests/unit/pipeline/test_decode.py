@@ -374,3 +374,12 @@ def test_preview_and_model_input() -> None:
 def test_other_whole_files_are_unsupported_rather_than_damaged(start: bytes) -> None:
     with pytest.raises(UnsupportedError):
         sniff(start + b"\0" * 40)
+
+
+def test_limits_hold_for_one_decode_and_for_nobody_else() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(stream, "PNG")
+    with pytest.raises(LimitError):
+        decode(stream.getvalue(), DecodeSettings(max_pixels=100))
+    assert before == Image.MAX_IMAGE_PIXELS
