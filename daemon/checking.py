@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from daemon.reading import Reader
 from pipeline.grouping import full_walk, outranks, yields
 from pipeline.hashing import content_sha256
+from store.database import let_go
 from store.ledger import Ledger
 from store.records import REJECTS, CatalogFile, Level, VerdictKind
 
@@ -24,12 +26,13 @@ def find_problems(reader: Reader, *, deep: bool) -> list[str]:
 
 
 def _all(reader: Reader, *, deep: bool) -> Iterator[str]:
-    yield from reader.catalog.integrity_problems()
     yield from _unfinished(reader)
-    yield from _files(reader, deep=deep)
     for level in Level:
         yield from _standings(reader, level)
     yield from _verdicts(reader)
+    let_go(reader.catalog.database)  # the rest may take hours
+    yield from reader.catalog.integrity_problems()
+    yield from _files(reader, deep=deep)
 
 
 def _unfinished(reader: Reader) -> Iterator[str]:
@@ -56,10 +59,11 @@ def _file_problem(reader: Reader, file: CatalogFile, *, deep: bool) -> str:
         return f"{place}: {error.strerror}"
     if stat.st_size != file.stat.size or (stat.st_mtime_ns != file.stat.mtime_ns):
         return f"{place}: changed since it was judged"
-    if deep:
-        with open(place, "rb") as stream:
-            if content_sha256(stream.read()) != reader.catalog.image(file.image_id).sha256:
-                return f"{place}: its content is not what was judged, though size and time are the same"
+    try:
+        if deep and content_sha256(Path(place).read_bytes()) != reader.catalog.image(file.image_id).sha256:
+            return f"{place}: its content is not what was judged, though size and time are the same"
+    except OSError as error:
+        return f"{place}: {error.strerror}"
     return ""
 
 

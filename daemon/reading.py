@@ -10,7 +10,7 @@ from pipeline.flow import open_knowledge
 from pipeline.knowledge import Knowledge
 from pipeline.verdicts import Judge
 from store.catalog import Catalog
-from store.database import telling
+from store.database import hold_still, let_go, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,9 @@ def reading(state: StateFolder, settings: Settings) -> Iterator[Reader]:
     with telling(state.catalog):
         catalog = Catalog(state.catalog, read_only=True)
         try:
+            hold_still(catalog.database)  # a service may write while this reads
             knowledge = open_knowledge(catalog, state.path, settings.flow)
             yield Reader(catalog, knowledge, Judge(knowledge, settings.keeper))
         finally:
+            let_go(catalog.database)
             catalog.close()

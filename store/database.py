@@ -210,6 +210,16 @@ def transaction(database: Database) -> Iterator[None]:
         raise
 
 
+def hold_still(database: Database) -> None:
+    """Read one state of the database from now on, whatever others write, until `let_go`; for readers."""
+    database.conn.execute("BEGIN")
+
+
+def let_go(database: Database) -> None:
+    """End `hold_still`, if it goes on: meanwhile the log of changes cannot be folded into the file."""
+    database.conn.rollback()
+
+
 def _migrations() -> list[tuple[int, str, str]]:
     """List (number, name, SQL) of the shipped migrations in order."""
     scripts = [item for item in resources.files("store.migrations").iterdir() if item.name.endswith(".sql")]

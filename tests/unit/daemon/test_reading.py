@@ -1,0 +1,21 @@
+"""A reader's view of a state folder that a service writes to."""
+
+from pathlib import Path
+
+from daemon.checking import find_problems
+from daemon.config import Settings
+from daemon.reading import reading
+from tests.unit.daemon.opened import distinct, know, opened, put
+
+
+def test_a_reader_sees_one_state_while_the_service_writes(tmp_path: Path) -> None:
+    with opened(tmp_path) as session:
+        folder = session.catalog.put_folder(str(tmp_path / "hot"), protected=False)
+        path = tmp_path / "hot/a.png"
+        file = know(session, folder, put(path), distinct(1))
+        with reading(session.state, Settings()) as reader:
+            path.unlink()
+            session.flow.forget_files([file], session.clock_ns())
+            assert session.catalog.files_of([file.image_id]).get(file.image_id, []) == []
+            assert [seen.id for seen in reader.catalog.files_of([file.image_id])[file.image_id]] == [file.id]
+            assert find_problems(reader, deep=True) == []
