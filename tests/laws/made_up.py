@@ -56,7 +56,7 @@ class Content:
     def measured(self, path: str, mtime_ns: int) -> Measurement:
         """Return what a worker would."""
         inode = crc32(path.encode())
-        form = "PNG, transparent" if self.holds_more else "JPEG"
+        form = "JPEG, several pictures" if self.holds_more else "JPEG"  # one encoding: none is anyone's original
         return Measurement(
             FileStat(path, 1, inode, self.byte_size, mtime_ns, mtime_ns),
             Picture(self.width, 480, form, hashlib.sha256(b"%d" % self.pixels).digest(), 3),
