@@ -10,8 +10,9 @@ from daemon.asking import root_answers
 from daemon.config import Settings
 from daemon.folders import look, unchanged
 from daemon.ingest import Ingest
+from daemon.launching import Launched
 from daemon.state import InstanceLock, StateFolder
-from daemon.workers import Launched, WorkerPool
+from daemon.workers import WorkerPool
 from pipeline.actions import ActionSettings, Outcome, recover
 from pipeline.flow import Flow
 from pipeline.manifest import MANIFEST_NAME
@@ -109,6 +110,11 @@ class Session:
         return self._flow
 
     @property
+    def open_flow(self) -> Flow | None:
+        """The flow, if it was needed and is still open."""
+        return self._flow
+
+    @property
     def ingest(self) -> Ingest:
         """The loop that carries files through the flow."""
         if self._ingest is None:
@@ -116,6 +122,7 @@ class Session:
             pool = WorkerPool(settings.workers, settings.decode, settings.quality, launched=launched)
             self._launched = ()
             self._ingest = Ingest(self.flow, self.catalog, self.arrivals, pool, self.clock_ns)
+            self.flow.ask = pool.ask
         return self._ingest
 
     def close_flow(self) -> None:

@@ -15,50 +15,42 @@ import os
 import pickle
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Protocol, Self
 
 from annotated_types import Ge, Gt
 
 from daemon.confinement import believe, confine
+from daemon.launching import Launched, launch, pipe_may_be_broken, usable_cores
 from store.errors import StateError
 from store.records import Failure, FailureKind, Measurement
 
 if TYPE_CHECKING:  # these rooms bring OpenCV along, which the parent does not need
-    from pipeline.measuring import MeasureTask
     from pipeline.settings import DecodeSettings, QualitySettings
 
 _READY = "ready"
 _ATTEMPTS = 2  # a file that kills two workers is to blame, not the worker
 _QUEUE_LENGTH = 8  # tasks in a worker's pipe, the one it works on included: 100 ms of work
-_PIPE_BYTES = 1 << 20  # a result is about 60 KB; a worker must not wait for the parent to read it
 _NICENESS = 3  # the one writer goes first: workers that wait for it cost less than a writer that waits for them
 _START_SECONDS = 120.0  # an interpreter on a very busy machine
 _MAX_FAILED_STARTS = 3
-_ENTRY = (
-    "import sys; from multiprocessing.connection import Connection; pipe = Connection(int(sys.argv[1]))\n"
-    "sys.path[:] = pipe.recv(); from daemon.workers import serve; serve(pipe)"
-)
-# glibc gives every large buffer back to the kernel and faults it in again: a third of a worker's time without this.
-# One thread each: there is one worker for each core.
-_ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TOP_PAD_": str(16 << 20),
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-
 Result = Measurement | Failure
+
+
+class Task(Protocol):
+    """What a worker is given: a `MeasureTask`, or a `LookTask`, whose path is empty."""
+
+    @property
+    def path(self) -> str:
+        """The file to blame where the worker dies."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +74,7 @@ class _Setup:
 
 @dataclass(slots=True)
 class _Attempt:
-    task: "MeasureTask"
+    task: Task
     number: int = 1
 
 
@@ -94,41 +86,6 @@ class _Worker:
     ready: bool = False
     given: int = 0
     queue: deque[_Attempt] = field(default_factory=deque)
-
-
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """A process that imports the decoders and waits for its setup; it ends when its pipe closes."""
-
-    process: subprocess.Popen[bytes]
-    pipe: "Connection[object, object]"
-
-
-def launch() -> Launched:
-    """Start a process. Raises OSError where the system has none left."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
-        process = subprocess.Popen(
-            [sys.executable, "-c", _ENTRY, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | _ENVIRONMENT,
-        )
-        launched = Launched(process, Connection(ours.detach()))
-    with _pipe_may_be_broken():
-        launched.pipe.send(sys.path)
-    return launched
-
-
-def head_start() -> list[Launched]:
-    """Start a process for each core, as many as can be had, while the settings are still being read."""
-    started: list[Launched] = []
-    with suppress(OSError):
-        while len(started) < _usable_cores():
-            started.append(launch())
-    return started
 
 
 class WorkerPool:
@@ -143,7 +100,7 @@ class WorkerPool:
         decode_settings: "DecodeSettings",
         quality_settings: "QualitySettings",
         *,
-        target: str = "pipeline.measuring:measure",
+        target: str = "pipeline.tasks:work",
         launched: Sequence[Launched] = (),
     ) -> None:
         """Prepare a pool; `target` names the function (task, decode settings, quality settings) → result.
@@ -151,14 +108,15 @@ class WorkerPool:
         It takes over the processes that are `launched` already.
         """
         self._settings = settings
-        self._size = settings.processes or _usable_cores()
+        self._size = settings.processes or usable_cores()
         self._setup = _Setup(
             target, decode_settings, quality_settings, settings.timeout_seconds, settings.memory_limit_mb
         )
         self._launched = list(launched)
         self._waiting: deque[_Attempt] = deque()
         self._workers: list[_Worker] = []
-        self._results: deque[tuple[MeasureTask, Result]] = deque()
+        self._results: deque[tuple[Task, Result]] = deque()
+        self._answers: list[tuple[Task, object]] = []
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
@@ -179,28 +137,43 @@ class WorkerPool:
         """Count how many more tasks keep every worker busy; more would only wait here."""
         return max(0, self._size * _QUEUE_LENGTH - self.pending)
 
-    def submit(self, task: "MeasureTask") -> None:
+    def submit(self, task: Task) -> None:
         """Take a task; its result comes from `results`, in any order."""
         self._waiting.append(_Attempt(task))
         self._dispatch()
 
-    def results(self, timeout_seconds: float) -> list[tuple["MeasureTask", Result]]:
+    def results(self, timeout_seconds: float) -> list[tuple[Task, Result]]:
         """Collect finished tasks; wait at most `timeout_seconds` for the first one, 0 does not wait.
 
         Raises StateError where workers cannot be started at all.
         """
         until = time.monotonic() + timeout_seconds
         while True:
-            self._dispatch()
-            left = max(0.0, until - time.monotonic())
-            self._collect(0.0 if self._results else min(left, self._seconds_to_deadline()))
-            self._end_overdue()
-            self._dispatch()
+            self._turn(0.0 if self._results else max(0.0, until - time.monotonic()))
             if self._results or time.monotonic() >= until or not self.pending:
                 done, self._results = list(self._results), deque()
                 return done
 
-    def withdraw(self, unwanted: Callable[[str], bool]) -> list["MeasureTask"]:
+    def ask(self, tasks: Sequence[Task]) -> list[object]:
+        """Have tasks done before those that wait here, and wait for the answers; a Failure where workers died on one.
+
+        Raises StateError where workers cannot be started at all.
+        """
+        self._answers.clear()
+        self._waiting.extendleft(_Attempt(task) for task in reversed(tasks))
+        while True:
+            found = {id(task): answer for task, answer in self._answers}
+            if all(id(task) in found for task in tasks):
+                return [found[id(task)] for task in tasks]
+            self._turn(self._settings.timeout_seconds)
+
+    def _turn(self, timeout_seconds: float) -> None:
+        self._dispatch()
+        self._collect(min(timeout_seconds, self._seconds_to_deadline()))
+        self._end_overdue()
+        self._dispatch()
+
+    def withdraw(self, unwanted: Callable[[str], bool]) -> list[Task]:
         """Take back the tasks whose path is unwanted; a process that is at work on one is ended. Return the tasks."""
         taken = [attempt.task for attempt in self._waiting if unwanted(attempt.task.path)]
         self._waiting = deque(attempt for attempt in self._waiting if not unwanted(attempt.task.path))
@@ -233,7 +206,7 @@ class WorkerPool:
                 worker.deadline = time.monotonic() + self._settings.timeout_seconds
             worker.queue.append(attempt)
             worker.given += 1
-            with _pipe_may_be_broken():
+            with pipe_may_be_broken():
                 worker.pipe.send(attempt.task)
 
     def _least_busy(self) -> _Worker | None:
@@ -264,7 +237,7 @@ class WorkerPool:
         launched = self._launched.pop() if self._launched else launch()
         worker = _Worker(launched.process, launched.pipe, time.monotonic() + _START_SECONDS)
         self._workers.append(worker)
-        with _pipe_may_be_broken():
+        with pipe_may_be_broken():
             worker.pipe.send(self._setup)
         return worker
 
@@ -283,10 +256,16 @@ class WorkerPool:
         worker.deadline = time.monotonic() + self._settings.timeout_seconds
         if message == _READY:
             worker.ready, self._failed_starts = True, 0
-        elif isinstance(message, Measurement | Failure):
-            self._results.append((worker.queue.popleft().task, message))
+        elif isinstance(message, Measurement | Failure | tuple):
+            self._finish(worker.queue.popleft().task, message)
         else:
             raise StateError(f"a decoding process sent {type(message).__name__}", "please report this")
+
+    def _finish(self, task: Task, result: Result | tuple[object, ...]) -> None:
+        if task.path and not isinstance(result, tuple):
+            self._results.append((task, result))
+        else:
+            self._answers.append((task, result))
 
     def _seconds_to_deadline(self) -> float:
         deadlines = [worker.deadline for worker in self._workers if worker.queue]
@@ -311,7 +290,7 @@ class WorkerPool:
         elif worker.queue:
             first = worker.queue.popleft()
             if kind is FailureKind.TIMEOUT or first.number >= _ATTEMPTS:
-                self._results.append((first.task, Failure(first.task.path, kind, reason, None, None)))
+                self._finish(first.task, Failure(first.task.path, kind, reason, None, None))
             else:
                 worker.queue.appendleft(_Attempt(first.task, first.number + 1))
         self._waiting.extendleft(reversed(worker.queue))
@@ -323,24 +302,9 @@ class WorkerPool:
         worker.process.wait()
 
 
-@contextmanager
-def _pipe_may_be_broken() -> Iterator[None]:
-    # A worker that died between two looks is found, and its tasks are saved, when its pipe is read.
-    try:
-        yield
-    except OSError:
-        return
-
-
 def _ending(process: subprocess.Popen[bytes]) -> str:
     code = process.wait()
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"
-
-
-def _usable_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def serve(pipe: "Connection[object, object]") -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knowledge import Knowledge
+from pipeline.looking import Ask, look_ahead
 from pipeline.measuring import remodel
 from pipeline.opening import FlowSettings, open_knowledge
 from pipeline.quality import judge_quality
@@ -62,6 +63,7 @@ class Flow:
         self._settings = settings
         self._models = Models(catalog, settings.embedding)
         self._warming = False
+        self.ask: Ask | None = None  # worker processes that take second looks, where there are any
         if catalog.remembered(_SETTINGS_KEY) is None:
             self._remember_settings()
         self._open()
@@ -99,7 +101,7 @@ class Flow:
                     measured[image_id] = seen.result
             fresh = {image_id: m for image_id, m in measured.items() if self._unembedded(image_id)}
             self._embed({image_id: (m.model_input, m.preview) for image_id, m in fresh.items()})
-            return self._settle(list(touched), before, now_ns)
+            return self._settle(list(touched), before, now_ns, self.ask)
 
     def forget_files(self, files: Iterable[CatalogFile], now_ns: int) -> list[CatalogFile]:
         """Let go of files that a person deleted; return every file whose verdict changed."""
@@ -306,11 +308,15 @@ class Flow:
             if outgoing is not None:
                 self._knowledge.indexes.add_embeddings(image_ids, outgoing)
 
-    def _settle(self, touched: Sequence[int], before: dict[int, Rank | None], now_ns: int) -> list[CatalogFile]:
+    def _settle(
+        self, touched: Sequence[int], before: dict[int, Rank | None], now_ns: int, ask: Ask | None = None
+    ) -> list[CatalogFile]:
         """Walk both levels around the touched images, then write the verdicts that changed."""
         self._knowledge.forget()
         self._catalog.mark_orphans(touched, now_ns)
         restless = {image_id for image_id in touched if self._restless(image_id, before.get(image_id))}
+        if ask is not None:
+            look_ahead(self._knowledge, restless, ask)
         return self._write_verdicts({*touched, *walk(self._knowledge, restless)})
 
     def _write_verdicts(self, image_ids: Iterable[int]) -> list[CatalogFile]:

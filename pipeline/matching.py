@@ -5,7 +5,7 @@ cannot matter. The indexes only make sure that no pair the function would accept
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 from zlib import crc32
@@ -14,15 +14,15 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from pipeline.decode import decode_preview
 from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
 from pipeline.originals import Preference, find_original
-from pipeline.verify import Prepared, VerifySettings, prepare, verify
+from pipeline.tasks import LookTask, compare, prepare_stored
+from pipeline.verify import Prepared, VerifySettings
 from store.catalog import Catalog
 from store.errors import DecodeError
 from store.previews import Previews
-from store.records import Evidence, ImageState, MatchKind, StoredLook
+from store.records import Evidence, ImageState, MatchKind, Observation, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 _VERIFIER_VERSION = 7
@@ -158,15 +158,12 @@ class Matcher:
         similarity = self.similarity(*pair)
         if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
             return Evidence(MatchKind.PIXELS, phash, dhash, similarity, True, "the same pixels, pixel by pixel")
-        limits = self.thresholds
-        by_hash = ours.hashes.hashable and theirs.hashes.hashable
-        by_hash = by_hash and (phash <= limits.max_phash_bits or dhash <= limits.max_dhash_bits)
-        if not by_hash and (similarity is None or similarity < limits.candidate_similarity):
+        if not self._worth_a_look(ours, theirs, similarity):
             return None
         look = self._look(a, b)
         if look.kind is not None:
             return Evidence(look.kind, phash, dhash, similarity, True, look.explanation)
-        if similarity is not None and similarity >= limits.similar_similarity:
+        if similarity is not None and similarity >= self.thresholds.similar_similarity:
             return Evidence(MatchKind.SIMILAR, phash, dhash, similarity, False, "alike as a whole, not point by point")
         return None
 
@@ -193,24 +190,58 @@ class Matcher:
 
     def _look(self, a: ImageState, b: ImageState) -> StoredLook:
         """Take the second look, or recall it. The pair is ordered by id for storage, by content for looking."""
-        stored = self._catalog.relations.look(a.id, b.id, self._verifier)
+        stored = self._recall(a.id, b.id)
         if stored is not None:
             return stored
         first, second = sorted((a.sha256, b.sha256))
         ours, theirs = self._prepared(first), self._prepared(second)
         if ours is None or theirs is None:
             return StoredLook(None, "a preview is missing")
-        seen = verify(ours, theirs, self._verify_settings)
-        look = StoredLook(seen.kind, seen.explanation, seen.lineage)
+        look = compare(ours, theirs, self._verify_settings)
         if not self._catalog.read_only:
-            self._catalog.relations.put_look(a.id, b.id, self._verifier, look)
+            self.note_look(a.id, b.id, look)
         return look
 
+    def unseen(self, image_id: int, others: Iterable[int]) -> list[int]:
+        """List those of the others that would have to be looked at beside an image, the most similar one first."""
+        own = self._image(image_id)
+        wanted: list[tuple[float, int]] = []
+        for other in map(self._image, others):
+            seen = own.observation, other.observation
+            if seen[0] is None or seen[1] is None or seen[0].picture.pixels_sha256 == seen[1].picture.pixels_sha256:
+                continue
+            similarity = self.similarity(image_id, other.id)
+            pair = sorted((image_id, other.id))
+            if self._worth_a_look(seen[0], seen[1], similarity) and self._recall(*pair) is None:
+                wanted.append((-1.0 if similarity is None else similarity, other.id))
+        return [other for _, other in sorted(wanted, reverse=True)]
+
+    def look_task(self, pairs: Sequence[tuple[int, int]]) -> LookTask:
+        """Describe a second look at pairs of images for those who take it elsewhere."""
+        hashes = (sorted(self._image(image_id).sha256 for image_id in pair) for pair in pairs)
+        found = tuple((first, second) for first, second in hashes)
+        return LookTask(str(self._previews.folder), found, self._verify_settings)
+
+    def note_look(self, a: int, b: int, look: StoredLook) -> None:
+        """Put on record what a look at two images saw."""
+        self._catalog.relations.put_look(min(a, b), max(a, b), self._verifier, look)
+
+    def _recall(self, lower: int, higher: int) -> StoredLook | None:
+        return self._catalog.relations.look(lower, higher, self._verifier)
+
+    def _worth_a_look(self, ours: Observation, theirs: Observation, similarity: float | None) -> bool:
+        limits = self.thresholds
+        if ours.hashes.hashable and theirs.hashes.hashable:
+            phash = distance_bits(ours.hashes.phash, theirs.hashes.phash)
+            dhash = distance_bits(ours.hashes.dhash, theirs.hashes.dhash)
+            if phash <= limits.max_phash_bits or dhash <= limits.max_dhash_bits:
+                return True
+        return similarity is not None and similarity >= limits.candidate_similarity
+
     def _prepare(self, sha256: bytes) -> Prepared | None:
-        preview = self._previews.read(sha256)
         try:
-            return None if preview is None else prepare(decode_preview(preview))
-        except DecodeError:  # damaged on disk: as good as missing, until `reindex` makes it anew
+            return prepare_stored(self._previews.read(sha256))
+        except DecodeError:
             return None
 
     def _load_embedding(self, image_id: int) -> NDArray[np.float32] | None:

@@ -54,8 +54,8 @@ def command(
     config: Path | None, state: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge every picture in the folders against everything that is known, once."""
+    from daemon.launching import head_start
     from daemon.state import StateFolder
-    from daemon.workers import head_start
 
     started = time.monotonic()
     roots = _real_roots(folders)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from daemon.workers import Result, WorkerPool, WorkerSettings
+from daemon.workers import Result, Task, WorkerPool, WorkerSettings
 from pipeline.measuring import MeasureTask
 from pipeline.settings import DecodeSettings, QualitySettings
 
@@ -45,7 +45,7 @@ class Watched:
                 self._take(self.pool.results(1.0))
         return self.results
 
-    def _take(self, done: list[tuple[MeasureTask, Result]]) -> None:
+    def _take(self, done: list[tuple[Task, Result]]) -> None:
         for process in psutil.Process().children():
             try:
                 self.peak_bytes = max(self.peak_bytes, process.memory_info().rss)

@@ -7,7 +7,7 @@ catalog learns of it as it does in life, by a scan.
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline import actions, placing, undoing
 from pipeline.keeper import primary_file
 from pipeline.matching import MatchingSettings
 from pipeline.measuring import MeasureTask
+from pipeline.tasks import LookTask, Seen, look
 from store.catalog import Catalog
 from store.ledger import EntryState, Ledger
 from store.records import CatalogFile, Failure, FailureKind, FileStat, Measurement, VerdictKind
@@ -68,6 +69,10 @@ class MadeUpPool:
     def free(self) -> int:
         """Count how many more tasks are welcome."""
         return 4 - len(self._waiting)
+
+    def ask(self, tasks: Sequence[LookTask]) -> list[Seen]:
+        """Look at pairs."""
+        return [look(task) for task in tasks]
 
     def submit(self, task: MeasureTask) -> None:
         """Take a task."""

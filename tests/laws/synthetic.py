@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import pipeline.flow
-import pipeline.matching
 import pipeline.serving
+import pipeline.tasks
 from pipeline.flow import Flow, FlowSettings, Seen
+from pipeline.tasks import look
 from store.catalog import Catalog
 from store.records import Level, Quality, Ruling, RulingKind, Verdict, VerdictKind
 from tests.laws.made_up import (
@@ -99,9 +100,9 @@ def stand_ins() -> Iterator[Looks]:
         patch.setattr(pipeline.serving, "remodel", square_of)
         patch.setattr(pipeline.flow, "remodel", square_of)
         patch.setattr(pipeline.flow, "judge_quality", _judge_quality)
-        patch.setattr(pipeline.matching, "decode_preview", lambda preview: preview)
-        patch.setattr(pipeline.matching, "prepare", lambda preview: preview)
-        patch.setattr(pipeline.matching, "verify", looks.verify)
+        patch.setattr(pipeline.tasks, "decode_preview", lambda preview: preview)
+        patch.setattr(pipeline.tasks, "prepare", lambda preview: preview)
+        patch.setattr(pipeline.tasks, "verify", looks.verify)
         yield looks
 
 
@@ -121,7 +122,7 @@ class World:
         self.state.mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(self.state / "catalog.sqlite3")
         self.folders = {root: self.catalog.put_folder(root, protected=root == PROTECTED).id for root in ROOTS}
-        self.flow = Flow(self.catalog, self.state, self.settings)
+        self._begin()
 
     catalog: Catalog = field(init=False)
     folders: dict[str, int] = field(init=False)
@@ -135,7 +136,11 @@ class World:
         """End without warning and begin again on the same state."""
         self.catalog.close()
         self.catalog = Catalog(self.state / "catalog.sqlite3")
+        self._begin()
+
+    def _begin(self) -> None:
         self.flow = Flow(self.catalog, self.state, self.settings)
+        self.flow.ask = lambda tasks: [look(task) for task in tasks]  # what worker processes would answer
 
     def lose_indexes(self) -> None:
         """Lose the snapshot, then begin again."""

@@ -107,6 +107,32 @@ def test_a_crash_costs_its_file_alone(tmp_path: Path) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    question: str
+    path: str = ""
+
+
+def answer(task: Asked, _decode: DecodeSettings, _quality: QualitySettings) -> Failure | tuple[str | None, ...]:
+    """Answer what is asked; die of some questions."""
+    if task.path:
+        return Failure(task.path, FailureKind.CORRUPT, "measured", None, None)
+    if task.question == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return (task.question, None)
+
+
+def test_questions_are_answered_in_order_and_results_wait() -> None:
+    with pool(f"{__name__}:answer", processes=2) as workers:
+        for number in range(20):
+            workers.submit(MeasureTask(f"file {number}", 32))
+        answers = workers.ask([Asked("a"), Asked("crash"), Asked("b")])
+        assert (answers[0], answers[2]) == (("a", None), ("b", None))
+        assert isinstance(answers[1], Failure) and answers[1].kind is FailureKind.CRASHED
+        assert workers.ask([]) == []
+        assert set(drain(workers)) == {f"file {number}" for number in range(20)}
+
+
 def test_a_hang_is_ended_at_the_limit() -> None:
     found = run(["a", "hang", "b"], timeout_seconds=0.5)
     assert found["hang"].kind is FailureKind.TIMEOUT

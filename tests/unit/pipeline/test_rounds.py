@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import pipeline.matching
+import pipeline.tasks
 from pipeline.flow import FlowSettings
 from pipeline.keeper import KeeperSettings
 from store.records import Level, Lineage, Relation
@@ -21,7 +21,7 @@ PATHS = {"/hot/crop.jpg": CROP, "/hot/whole.jpg": WHOLE, "/hot/poor.jpg": POOR}
 @pytest.fixture(autouse=True)
 def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with stand_ins():
-        usual = vars(pipeline.matching)["verify"]  # the stand-in
+        usual = vars(pipeline.tasks)["verify"]  # the stand-in
 
         def verify(ours: bytes, theirs: bytes, settings: object) -> object:
             seen = usual(ours, theirs, settings)
@@ -30,7 +30,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 seen.lineage = Lineage(Relation.PART, 1 + hashes.index(WHOLE.sha256))
             return seen
 
-        monkeypatch.setattr(pipeline.matching, "verify", verify)
+        monkeypatch.setattr(pipeline.tasks, "verify", verify)
         yield
 
 

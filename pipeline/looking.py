@@ -1,0 +1,52 @@
+"""Second looks taken ahead of the walk, in worker processes.
+
+The walk asks for one pair after the other, and among look-alikes that is most of the work. What it will ask for is
+known beforehand, and a look depends on two stored previews alone: so pairs are looked at on all cores, and recalled
+when the walk asks. It looks for itself at those that are missing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pipeline.knowledge import Knowledge
+from pipeline.tasks import LookTask
+from store.records import Level, MatchKind, StoredLook
+
+_FEW = 3  # pairs: so many are looked at sooner than sent away
+_PAIRS = 2  # of a task
+
+Pair = tuple[int, int]
+Ask = Callable[[Sequence[LookTask]], Sequence[object]]  # one answer for each task: that of `look`, or a failure
+
+
+def look_ahead(knowledge: Knowledge, arrived: Iterable[int], ask: Ask) -> None:
+    """Look at images that arrived beside the keepers near them, and remember what was seen.
+
+    At first only beside the keeper most like each: what is its copy need not be compared with the others.
+    """
+    wanted = {image_id: _keepers_near(knowledge, image_id) for image_id in arrived if knowledge.in_play(image_id)}
+    if sum(map(len, wanted.values())) <= _FEW:
+        return
+    firsts = [(image_id, keepers[0]) for image_id, keepers in wanted.items() if keepers]
+    copies = {pair[0] for pair, look in _look_at(knowledge, firsts, ask) if look.kind is MatchKind.COPY}
+    rest = [(image_id, other) for image_id, keepers in wanted.items() for other in keepers[1:]]
+    _look_at(knowledge, [pair for pair in rest if pair[0] not in copies], ask)
+
+
+def _keepers_near(knowledge: Knowledge, image_id: int) -> list[int]:
+    """List the keepers that an image was not looked at beside yet, the most similar one first."""
+    near = knowledge.matcher.near(image_id)
+    keepers = near[knowledge.standings[Level.DUPLICATES].keepers_of(near) == near]
+    return knowledge.matcher.unseen(image_id, keepers.tolist())
+
+
+def _look_at(knowledge: Knowledge, pairs: Sequence[Pair], ask: Ask) -> list[tuple[Pair, StoredLook]]:
+    matcher = knowledge.matcher
+    parts = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
+    seen = []
+    for part, answer in zip(parts, ask([matcher.look_task(part) for part in parts]), strict=True):
+        looks = answer if isinstance(answer, tuple) else ()  # a failure: the process died, or took too long
+        for pair, look in zip(part, looks, strict=False):
+            if look is not None:
+                matcher.note_look(*pair, look)
+                seen.append((pair, look))
+    return seen
