@@ -2,6 +2,9 @@
 
     dedupd bench speed [--pictures 1000] [--size 640] [--runs 3] [--forerunner 60] [--folder DIR]
 
+Without a folder, pictures are drawn: of two dozen kinds of scene, all different, so that each has dozens of look-alikes
+and many second looks are taken. With one, they are crops of its pictures; more than there are show scenes twice.
+
 Each run is the real command, `dedupd scan`, with a fresh state: reading, decoding, quality, hashes, embedding, index,
 second looks, report. The forerunner stands for one-shot scripts of the kind dedupd replaces: every file is decoded
 again for blur, brightness, pHash, dHash and the network (ResNet-50, one picture at a time); its weights are random,
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +68,29 @@ def _options() -> argparse.Namespace:
 def _make_pictures(folder: Path, source: Path | None, count: int, size: int) -> int:
     """Write `count` square JPEGs: drawn ones, all different, or crops of the pictures in a folder."""
     folder.mkdir()
-    originals = _originals(source, count, size)
-    random = np.random.default_rng(0)
-    for number in range(count):
-        picture = originals[number % len(originals)]
-        height, width = picture.shape[:2]
-        side = int(min(height, width) * (random.uniform(0.6, 1.0) if source else 1.0))
-        top, left = random.integers(0, height - side + 1), random.integers(0, width - side + 1)
-        square = cv2.resize(picture[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_CUBIC)
+    squares = _drawn(count, size) if source is None else _cropped(source, count, size)
+    for number, square in enumerate(squares):
         cv2.imwrite(str(folder / f"{number:05d}.jpg"), square, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return count
 
 
-def _originals(source: Path | None, count: int, size: int) -> list[Any]:
-    if source is not None:
-        read = (cv2.imread(str(path)) for path in sorted(source.rglob("*.jpg")))
-        return [picture for picture in read if picture is not None]
+def _drawn(count: int, size: int) -> Iterator[Any]:
     from tests.gallery import draw
 
-    return [cv2.cvtColor(draw(seed, (size, size)), cv2.COLOR_RGB2BGR) for seed in range(min(count, 24))]
+    return (cv2.cvtColor(draw(seed, (size, size)), cv2.COLOR_RGB2BGR) for seed in range(count))
+
+
+def _cropped(source: Path, count: int, size: int) -> Iterator[Any]:
+    read = (cv2.imread(str(path)) for path in sorted(source.rglob("*.jpg")))
+    originals = [picture for picture in read if picture is not None]
+    random = np.random.default_rng(0)
+    for number in range(count):
+        picture = originals[number % len(originals)]
+        height, width = picture.shape[:2]
+        side = int(min(height, width) * random.uniform(0.6, 1.0))
+        top, left = random.integers(0, height - side + 1), random.integers(0, width - side + 1)
+        part = picture[top : top + side, left : left + side]
+        yield cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def _scan(folder: Path, work: Path) -> dict[str, Any]:
