@@ -186,6 +186,39 @@ def _shared(image: Image.Image, rng: Generator) -> bytes:
     return saved(small, "JPEG", quality=int(rng.integers(60, 82)), progressive=True)
 
 
+def _sharpened(image: Image.Image, rng: Generator) -> bytes:
+    """Sharpen as much as people like, with whatever a program offers."""
+    ways = (
+        ImageFilter.SHARPEN, ImageFilter.DETAIL, ImageFilter.EDGE_ENHANCE,
+        ImageFilter.UnsharpMask(float(rng.uniform(0.5, 2.5)), int(rng.uniform(40, 120)), int(rng.choice((0, 2)))),
+    )  # fmt: skip
+    return _save(image.filter(ways[int(rng.integers(len(ways)))]), rng, 75)
+
+
+def _few_colours(image: Image.Image, rng: Generator) -> bytes:
+    """Save with a palette, dithered or not."""
+    few = image.quantize(int(rng.choice((256, 128, 64, 32, 16))))
+    dithered = image.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG)
+    return saved(dithered if rng.random() < 0.5 else few, "PNG" if rng.random() < 0.7 else "GIF")
+
+
+def _toned(image: Image.Image, rng: Generator) -> bytes:
+    """Change brightness, contrast or gamma."""
+    levels = np.arange(256) / 255
+    power, slope, shift = np.exp(rng.uniform(-0.5, 0.5)), rng.uniform(0.7, 1.4), rng.uniform(-0.1, 0.1)
+    curve = levels**power if rng.random() < 0.5 else (levels - 0.5) * slope + 0.5 + shift
+    return _save(image.point([round(255 * min(max(float(value), 0.0), 1.0)) for value in curve] * 3), rng, 78)
+
+
+def _covered(image: Image.Image, rng: Generator) -> bytes:
+    """Put a plain box over a part of the picture, as to hide a name or a plate."""
+    copy, (wide, high) = image.copy(), rng.uniform(0.08, 0.4, 2) * image.size
+    left, top = float(rng.uniform(0, image.width - wide)), float(rng.uniform(0, image.height - high))
+    colour = str(rng.choice(("black", "white", "#ffeb3b", "#3060c0", "#808080")))
+    ImageDraw.Draw(copy).rectangle((left, top, left + float(wide), top + float(high)), colour)
+    return _save(copy, rng)
+
+
 def _median(image: Image.Image, rng: Generator) -> bytes:
     """Smooth with edges kept, as noise removers and beauty filters do."""
     bgr = np.asarray(image)[..., ::-1]
@@ -215,4 +248,8 @@ KINDS: dict[str, Degrade] = {
     "grey": _grey,
     "noisy": _noisy,
     "shared": _shared,
+    "sharpened": _sharpened,
+    "few colours": _few_colours,
+    "tones changed": _toned,
+    "covered": _covered,
 }

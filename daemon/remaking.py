@@ -47,7 +47,7 @@ def _incomplete(session: Session) -> dict[str, ImageState]:
 
 def _lacks_traces(seen: Observation) -> bool:
     """Tell whether an earlier dedupd looked for none, or for fewer; tiny pictures have no series of them."""
-    return seen.traces is None or bool(seen.traces.spectrum and not seen.traces.rhythm)
+    return seen.traces is None or bool(seen.traces.spectrum and not seen.traces.patches)
 
 
 def _measured_again(session: Session, image_id: int, result: Measurement) -> None:

@@ -14,7 +14,9 @@ import numpy as np
 
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import CENTRES, WHITENING, Floats
+from pipeline.filters import Cause, find_cause
 from pipeline.rhythm import UNTOLD, compare_rhythms, find_rhythm
+from pipeline.sharpening import FINEST, MIDDLE, NEXT, TOP, UPPER, is_sharpened
 from pipeline.traces import octaves
 from store.records import Lineage, Observation, Relation, Traces
 
@@ -33,10 +35,6 @@ _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show 
 _COARSER_ELSE = 1.6
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
 _GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
-# Bands: the finest octave, around a sixth and a fourteenth of the Nyquist frequency.
-_FINEST, _FINER, _MIDDLE = slice(0, 4), slice(4, 8), slice(8, 12)
-# Bands: the very finest, those next to them, and those more than an octave below.
-_TOP, _NEXT, _UPPER = slice(0, 2), slice(2, 5), slice(5, 8)
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
 _STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
@@ -46,21 +44,28 @@ _NOISIER = 1.7  # times
 _LOST_NOISE = (0.6, 0.2)  # of a quantisation step: what compression may take away, and with much detail
 _WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detail has less
 _OWN_RHYTHM = 1.7  # octaves: a rhythm that only one of two has
+_LEVEL = 1.5  # octaves between the finest and the middle, at most
 _EVEN = -0.9  # octaves from the next to the top bands: detail falls off faster
-_MOST_DROP = 1.2  # octaves: sharpening lifts the finest too
-_STRONGEST = 5.5  # octaves: no sharpening gains more at any frequency
-# Whether one is sharpened, weighed (logistic regression): how much steeper the gain is an octave above the middle,
-# how far it drops at the top, overshoot of both, clipping, the gain in the middle.
-_SHARPENED, _SHARPENED_LEAST = (-1.2, -2.8, 11.0, -8.4, 1.5, 4.9), 4.5
 _EQUAL_STEPS = 1.04
 _UNLIKE_STEPS = 1.25  # where a step was read from pixels
 _INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
 _FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on what was lost before
+_MISSING, _FEW = 0.06, 0.25  # shares of levels that a tone curve skips, and few colours
+_MISSES_MORE = 3.0  # times the other's
+_MANY_TONES = 5.0  # bits: drawings have few
+_FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
+_LACKS_TONES = "the other lacks tones"
+_CAUSED = {
+    1: "the other is sharpened",
+    -1: "the other lost detail",
+    0: "the other follows from it, and not the other way round",
+}
 _ENLARGES = "the other is enlarged: it has more pixels and no more detail"
 _CAMERA_FIELDS = 8  # make, model, time, exposure, …: a program by itself writes one or two
 _TAGGED_FORMATS = frozenset({"TIFF"})  # made of tags, whatever they say
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM"})
 _CAMERA_FORMATS = frozenset({"JPEG", "HEIF"})  # others hold what was converted
+_LOSSY = frozenset({"WEBP", "AVIF", "GIF"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +84,18 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     """Tell which of two is the original; `lineage` has `ours` first."""
     if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
         return _by_format(ours, theirs, "the other holds its pixels, converted")
-    descent = _descent(ours, theirs, lineage)
+    descent, cause = _descent(ours, theirs, lineage), _cause(ours, theirs, lineage)
     if lineage.relation is Relation.MARKED:
-        if descent.original:
-            return Preference(descent.original, "something was put over the other")
-        if (descent.richer or descent.noisier) and all(descent.altered):
+        found_by = {descent.original, 0 if abs(cause.finer) > _FILTERED else cause.original} - {0}
+        proven = lineage.whole if len(found_by) == 2 else next(iter(found_by), 0)
+        if proven:
+            return Preference(proven, "something was put over the other")
+        if cause.original or descent.richer or (descent.noisier and all(descent.altered)):
             # They differ all over: what differs most in one place is no addition.
             lineage = replace(lineage, relation=Relation.SAME, whole=0)
         # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
         found = find_original(ours, theirs, replace(lineage, relation=Relation.SAME, whole=0))
-        if found.reason == _ENLARGES:
+        if found.reason in (_ENLARGES, _LACKS_TONES):
             return found
     if lineage.whole:
         return _by_frames(ours, theirs, lineage)
@@ -108,7 +115,7 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
         if _is_enlarged(theirs.traces, ours.traces, ratio):
             return Preference(1, _ENLARGES)
         return Preference(2, "the other is reduced")
-    return _by_pixels(ours, theirs, ours.traces, theirs.traces, descent)
+    return _by_pixels(ours, theirs, descent, cause)
 
 
 def _by_size(ours: Observation, theirs: Observation, ratio: float) -> Preference:
@@ -128,6 +135,18 @@ def _descent(ours: Observation, theirs: Observation, lineage: Lineage) -> Descen
     if lineage.relation not in (Relation.SAME, Relation.MARKED):
         return Descent()
     return find_descent(ours.traces, theirs.traces, marked=lineage.relation is Relation.MARKED)
+
+
+def _cause(ours: Observation, theirs: Observation, lineage: Lineage) -> Cause:
+    """Ask whether a filter or a tone curve made one of two from the other, where they lie on each other."""
+    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+        return Cause()
+    if lineage.relation not in (Relation.SAME, Relation.MARKED):
+        return Cause()
+    found = find_cause(ours.traces, theirs.traces)
+    original = (ours, theirs)[found.original - 1]
+    # What these codecs smooth is described too briefly: their steps are not known.
+    return Cause() if found.original and original.picture.encoding in _LOSSY else found
 
 
 def _same_size(ours: Observation, theirs: Observation) -> bool:
@@ -208,26 +227,50 @@ def lacks_about(large: Traces, small: Traces, ratio: float) -> float:
     return weakened + 0.4 * above - 0.35 * usual
 
 
-def _by_pixels(ours: Observation, theirs: Observation, first: Traces, second: Traces, descent: Descent) -> Preference:
+def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: Cause) -> Preference:
     """Compare two of one size and frame."""
+    first, second = ours.traces, theirs.traces
+    if first is None or second is None:
+        return Preference()
     if min(first.colour, second.colour) < _GREY and max(first.colour, second.colour) > _COLOURFUL:
         return Preference(1 if first.colour > second.colour else 2, "the other lost its colours")
     if descent.original:
         return Preference(descent.original, "the other was saved from it: its rounding shows")
+    lacking = _by_levels(ours, theirs, _FEW if cause.finer else _MISSING)
+    if lacking:
+        return Preference(lacking, _LACKS_TONES)
+    if cause.original:
+        return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
     surplus = (energies[0] - energies[1]) / WHITENING
     if first.rhythm and second.rhythm:
-        rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[_FINEST].mean())
-        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0:  # a picture that was enlarged again has less detail
+        rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
+        drowned = _is_level(surplus if finest > 0 else -surplus)  # by noise, which is no detail
+        # A picture that was enlarged again has less detail.
+        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0 and not drowned:
             return Preference(1 if finest > 0 else 2, "the other was reduced and enlarged again")
     saved_only = all(steps > 0 for steps in (first.stored_step, second.stored_step)) and not all(descent.altered)
     if descent.compared and not saved_only:
         found = _by_blocks(ours, theirs, gain, surplus, descent)
     else:
         found = _by_noise(gain, surplus, first, second)
-        found = found if found.original else _by_detail(gain, surplus, first, second)
+        found = found if found.original else _by_detail(gain, surplus, ours, theirs)
     return found if found.original else _by_compression(ours, theirs, first, second)
+
+
+def _by_levels(ours: Observation, theirs: Observation, least: float) -> int:
+    """Tell whether one of two skips levels that the other has, as after a tone curve or in few colours; 0 if not.
+
+    A drawing has few levels by itself, and more of them once it was compressed.
+    """
+    if ours.traces is None or theirs.traces is None or not (ours.traces.levels and theirs.traces.levels):
+        return 0
+    shares = ours.traces.levels[0] / 255, theirs.traces.levels[0] / 255
+    if max(shares) < least or max(shares) < _MISSES_MORE * min(shares):
+        return 0
+    richer = 1 if shares[0] < shares[1] else 2
+    return richer if (ours, theirs)[richer - 1].quality.entropy > _MANY_TONES else 0
 
 
 def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent) -> Preference:
@@ -235,8 +278,8 @@ def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Fl
     if ours.traces is None or theirs.traces is None:
         return Preference()
     if descent.richer:
-        return _by_gain(gain, ours.traces, theirs.traces, descent.richer)
-    finest = float(gain[_FINEST].mean())
+        return _by_gain(gain, ours, theirs, descent.richer)
+    finest = float(gain[FINEST].mean())
     if descent.noisier:
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
         whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
@@ -246,27 +289,36 @@ def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Fl
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
     exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
     if not _is_even(excess) and abs(finest) >= (_MIN_DETAIL if exact else _LOUD):
-        return _by_gain(gain, ours.traces, theirs.traces, louder)
+        return _by_gain(gain, ours, theirs, louder)
     return _by_noise(gain, surplus, ours.traces, theirs.traces)
 
 
 def _is_even(excess: Floats) -> bool:
     """Tell noise by its finest frequencies: detail falls off towards them."""
-    return bool(np.log2(max(excess[_TOP].mean(), 0.01) / max(excess[_NEXT].mean(), 0.01)) > _EVEN)
+    return bool(np.log2(max(excess[TOP].mean(), 0.01) / max(excess[NEXT].mean(), 0.01)) > _EVEN)
 
 
-def _by_gain(gain: Floats, first: Traces, second: Traces, richer: int) -> Preference:
+def _by_gain(gain: Floats, ours: Observation, theirs: Observation, richer: int) -> Preference:
     """Tell whether the richer one was sharpened or the other lost detail."""
     if richer == 2:
-        return _by_gain(-gain, second, first, 1).turned()
-    if _is_sharpened(gain, first, second):
+        return _by_gain(-gain, theirs, ours, 1).turned()
+    if ours.traces is None or theirs.traces is None:
+        return Preference()
+    # What a camera wrote is sharper than what it was converted to for the web.
+    converted = ours.picture.encoding in _CAMERA_FORMATS and theirs.picture.encoding in _LOSSY
+    if not converted and is_sharpened(gain, ours.traces, theirs.traces):
         return Preference(2, "the other is sharpened: its edges overshoot")
     return Preference(1, "the other lost detail")
 
 
+def _is_level(surplus: Floats) -> bool:
+    """Tell noise by its middle frequencies: it is as strong there as at the finest; enlarging leaves those alone."""
+    return bool(abs(np.log2(max(surplus[TOP].mean(), 0.01) / max(surplus[MIDDLE].mean(), 0.01))) < _LEVEL)
+
+
 def _is_white(surplus: Floats) -> bool:
     """Tell noise, of a camera or of compression, from detail: it is as strong at all frequencies."""
-    return bool(np.log2(max(surplus[_TOP].mean(), 0.01) / max(surplus[_UPPER].mean(), 0.01)) > _WHITE)
+    return bool(np.log2(max(surplus[TOP].mean(), 0.01) / max(surplus[UPPER].mean(), 0.01)) > _WHITE)
 
 
 def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> Preference:
@@ -278,41 +330,26 @@ def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> P
     coarser = second.stored_step > _EQUAL_STEPS * first.stored_step > 0 and not _inherited(first)
     if coarser and first.noise < second.stored_step:
         return Preference()  # the finer compression keeps what the camera saw, its noise too
-    finest = float(gain[_FINEST].mean())
+    finest = float(gain[FINEST].mean())
     if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second):
         return Preference()
     return Preference(2, "noise was added to the other")
 
 
-def _by_detail(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> Preference:
+def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observation) -> Preference:
     """Tell what raised or lowered the finest octave: sharpening or blur."""
-    finest = float(gain[_FINEST].mean())
+    finest = float(gain[FINEST].mean())
     if finest < 0:
-        return _by_detail(-gain, -surplus, second, first).turned()
-    if finest < (_FINE_LOSS if _step(first) > _step(second) else _MIN_DETAIL):
+        return _by_detail(-gain, -surplus, theirs, ours).turned()
+    if ours.traces is None or theirs.traces is None:
         return Preference()
-    rough = _step(first) > _EQUAL_STEPS * _step(second) and abs(float(gain[_MIDDLE].mean())) < _STEEP * finest
+    steps = _step(ours.traces), _step(theirs.traces)
+    if finest < (_FINE_LOSS if steps[0] > steps[1] else _MIN_DETAIL):
+        return Preference()
+    rough = steps[0] > _EQUAL_STEPS * steps[1] and abs(float(gain[MIDDLE].mean())) < _STEEP * finest
     if finest < _LOUD and (rough or _is_white(surplus)):
         return Preference()  # what a coarser compression adds, noise and blocks, is no detail
-    return _by_gain(gain, first, second, 1)
-
-
-def _is_sharpened(gain: Floats, first: Traces, second: Traces) -> bool:
-    """Tell sharpening of the first from blur of the second.
-
-    Sharpening lifts middle frequencies as well, and all above them about alike; blur takes ever more, until nothing is
-    left of the finest. Edges overshoot a little in every camera's pictures: sharpening raises that, blur takes it away.
-    And what overshoots ends in black and white.
-    """
-    if float(gain.max()) > _STRONGEST:
-        return False
-    middle, finer = (max(float(gain[bands].mean()), 0.0) + 0.1 for bands in (_MIDDLE, _FINER))
-    drop = max(0.0, float(gain.max()) - max(float(gain[_TOP].mean()), float(gain[_FINEST].mean())))
-    if drop > _MOST_DROP:
-        return False
-    clipping = float(np.clip(np.log((first.clipped + 0.003) / (second.clipped + 0.003)), -1, 1.5))
-    marks = float(np.log2(finer / middle)), drop, first.overshoot, second.overshoot, clipping, middle - 0.1
-    return sum(weight * mark for weight, mark in zip(_SHARPENED, marks, strict=True)) > _SHARPENED_LEAST
+    return _by_gain(gain, ours, theirs, 1)
 
 
 def _step(traces: Traces) -> float:

@@ -9,6 +9,7 @@ for any picture.
   de Queiroz 2003). So a step seen in the pixels that is coarser than the file's own tells of an earlier life.
 - An edge that was sharpened has a dark and a bright rim; how far these overshoot is measured along strong edges.
 - Noise is what even the calmest places have (Immerkær 1996).
+- A tone curve in eight bits skips levels where it is steep, and few colours skip nearly all (after Stamm and Liu 2010).
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.decode import Pixels
 from pipeline.descent import sample_blocks
 from pipeline.detail import Floats
+from pipeline.filters import sample_patches
 from pipeline.rhythm import measure_rhythm
 from store.records import Traces
 
@@ -45,10 +47,12 @@ _CALM_SHARE = 0.05
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _NOISE_GAIN = float(np.sqrt(np.pi / 2) / 6)
 _CELL = 16  # pixels
-_SAMPLE = 64  # pixels a side, for colour
+_SAMPLE = 64  # pixels a side, for colour and levels
 _MOST_LINES = 64  # of a flat margin; of wider ones the second look tells
 _FLAT_LEVELS = 12  # grey levels
 _FLAT_SHARE = 0.97
+_LEVELS_AROUND, _MOST_ALIKE = 17, 32  # levels; pixels of one level that count
+_TAILS = 0.01  # of the pixels, at either end of a histogram
 _OCTAVE = 8.0  # units of a stored spectrum per doubling of energy
 _FLOOR = 48.0  # of a stored spectrum: an energy of 1
 
@@ -60,6 +64,7 @@ def measure_traces(rgb: Pixels, tiles: Pixels, energy: Floats, steps: Sequence[i
     """
     chosen = [steps[place] for place in _COEFFICIENTS] if len(steps) == _BLOCK**2 else []
     tall = tiles.reshape(-1, tiles.shape[2])
+    few = np.asarray(cv2.resize(rgb, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_NEAREST), np.uint8)
     return Traces(
         spectrum=_packed(energy),
         overshoot=_overshoot(tiles),
@@ -67,10 +72,12 @@ def measure_traces(rgb: Pixels, tiles: Pixels, energy: Floats, steps: Sequence[i
         clipped=1 - cv2.countNonZero(cv2.inRange(tall, 2, 253)) / tall.size,
         stored_step=sum(chosen) / len(chosen) if chosen else 0.0,
         seen_step=_seen_step(_level_counts(tiles), chosen),
-        colour=_colour(rgb),
+        colour=_colour(few),
         margin=_margin(rgb),
         rhythm=measure_rhythm(rgb),
         blocks=sample_blocks(rgb, steps),
+        levels=bytes([round(255 * _missing_levels(few))]),
+        patches=sample_patches(rgb, steps),
     )
 
 
@@ -187,13 +194,24 @@ def _noise(tall: Pixels) -> float:
     return float(ordered[int(_CALM_SHARE * len(ordered))]) * _NOISE_GAIN
 
 
-def _colour(rgb: Pixels) -> float:
+def _colour(few: Pixels) -> float:
     """Return the mean spread between the channels, in levels: 0 for grey."""
-    few = cv2.resize(rgb, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_NEAREST)
-    few = cv2.blur(few, (7, 7))  # noise has colours too
-    red, green, blue = cv2.split(few)
+    red, green, blue = cv2.split(cv2.blur(few, (7, 7)))  # noise has colours too
     spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     return float(cv2.mean(spread)[0])
+
+
+def _missing_levels(few: Pixels) -> float:
+    """Return the share of the levels in use that no pixel of a sample has, beyond what chance leaves out."""
+    values = few.reshape(-1, 3) + np.arange(3) * _LEVELS
+    counts = np.bincount(values.ravel(), minlength=3 * _LEVELS).reshape(3, _LEVELS)
+    below = counts.cumsum(axis=1)
+    used = (below > _TAILS * below[0, -1]) & (below < (1 - _TAILS) * below[0, -1])
+    used[:, [0, -1]] = False  # what is burnt out says nothing
+    capped = np.minimum(counts, _MOST_ALIKE).astype(np.float32)
+    common = cv2.blur(capped, (_LEVELS_AROUND, 1), borderType=cv2.BORDER_CONSTANT)
+    missing = float(((counts == 0) - np.exp(-common))[used].sum())
+    return min(max(missing / max(int(used.sum()), 1), 0.0), 1.0)
 
 
 def _margin(rgb: Pixels) -> float:
@@ -210,7 +228,8 @@ def _margin(rgb: Pixels) -> float:
 def _flat_lines(lines: Pixels) -> int:
     """Count the first lines, [n, length, 3], that are of the first one's colour, up to a limit."""
     step = max(1, lines.shape[1] // _SAMPLE)
-    colour = np.median(lines[0, ::step], axis=0)
+    line = np.sort(lines[0, ::step], axis=0)
+    colour = line[len(line) // 2].astype(np.int16)
     most = min(_MOST_LINES, len(lines) // 4)
     first = 0
     while first < most and _is_flat(lines[first, ::step], colour):
@@ -218,5 +237,5 @@ def _flat_lines(lines: Pixels) -> int:
     return first
 
 
-def _is_flat(line: Pixels, colour: Floats) -> bool:
+def _is_flat(line: Pixels, colour: NDArray[np.int16]) -> bool:
     return bool((np.abs(line - colour).max(axis=1) <= _FLAT_LEVELS).mean() >= _FLAT_SHARE)

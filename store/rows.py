@@ -20,8 +20,8 @@ IMAGE_ROW = (
 )
 
 # Traces that are rows of numbers share one column, `spectrum`, in this order; the last takes what is left.
-_SERIES = ("spectrum", "rhythm", "blocks")
-_SPECTRUM_BYTES, _RHYTHM_BYTES = 20, 256
+_SERIES = {"spectrum": 20, "rhythm": 256, "levels": 1, "patches": 64 + 16 * 144, "blocks": 15 + 30 * 64}
+_OLDER_SERIES = ("spectrum", "rhythm", "blocks")  # shorter altogether than patches alone
 
 
 @cache
@@ -89,6 +89,9 @@ def row_of(image_id: int, seen: Observation) -> dict[str, Any]:
 
 def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
     """Take apart the series that stand in one column; what an earlier dedupd did not measure is empty."""
-    rhythm = _SPECTRUM_BYTES + _RHYTHM_BYTES
-    traces = Traces(series[:_SPECTRUM_BYTES], *numbers)
-    return replace(traces, rhythm=series[_SPECTRUM_BYTES:rhythm], blocks=series[rhythm:])
+    parts, start = dict.fromkeys(_SERIES, b""), 0
+    for name in _OLDER_SERIES if len(series) < _SERIES["patches"] else _SERIES:
+        parts[name] = series[start : start + _SERIES[name]]
+        start += _SERIES[name]
+    traces = replace(Traces(parts["spectrum"], *numbers), rhythm=parts["rhythm"], levels=parts["levels"])
+    return replace(traces, patches=parts["patches"], blocks=parts["blocks"])

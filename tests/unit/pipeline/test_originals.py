@@ -107,6 +107,16 @@ COPIES = {
     "on a page": lambda i: saved(paged(i), "PNG"),
     "marked": lambda i: saved(marked(i), quality=97),
     "grey": lambda i: saved(ImageOps.grayscale(i).convert("RGB"), quality=97),
+    "sharpened next to nothing": lambda i: saved(i.filter(ImageFilter.DETAIL), quality=92),
+    "sharpened by a kernel": lambda i: saved(i.filter(ImageFilter.SHARPEN), quality=88),
+    "smoothed by a kernel": lambda i: saved(i.filter(ImageFilter.SMOOTH), quality=92),
+    "in few colours": lambda i: saved(i.quantize(64), "PNG"),
+    "in few colours, dithered": lambda i: saved(
+        i.quantize(palette=i.quantize(32), dither=Image.Dither.FLOYDSTEINBERG), "PNG"
+    ),
+    "in bands": lambda i: saved(ImageOps.posterize(i, 4), "PNG"),
+    "of more contrast": lambda i: saved(ImageOps.autocontrast(i, cutoff=4), "PNG"),
+    "brighter": lambda i: saved(i.point([round(255 * (v / 255) ** 0.7) for v in range(256)] * 3), quality=92),
 }
 
 
@@ -149,6 +159,16 @@ def test_who_lost_what_a_camera_wrote_is_the_copy(tmp_path: Path) -> None:
     assert find_original(written, tagged, same).original == 2, "both carry some: the pixels tell"
 
 
+def test_a_drawing_of_few_colours_is_not_a_copy_of_what_was_saved_from_it(tmp_path: Path) -> None:
+    drawing = Image.new("RGB", (640, 480), "white")
+    pen = ImageDraw.Draw(drawing)
+    for number in range(60):
+        corner = 11 * number % 600, 37 * number % 440
+        pen.rectangle((*corner, corner[0] + 50, corner[1] + 30), ("navy", "#c04020", "#f0d060")[number % 3], "black")
+    for quality in (60, 90):
+        assert judged(saved(drawing, "PNG"), saved(drawing, quality=quality), tmp_path).original != 2
+
+
 def test_nothing_is_said_of_two_that_nothing_tells_apart(tmp_path: Path) -> None:
     ours, _ = seen(saved(drawn(), quality=90), tmp_path)
     other = replace(ours, picture=replace(ours.picture, pixels_sha256=b"other"))
@@ -169,6 +189,8 @@ traces = st.builds(
     st.sampled_from((0.0, 0.02, 0.3)),
     st.just(b"") | st.binary(min_size=256, max_size=256),
     st.sampled_from((b"", bytes(15 + 30 * 64), bytes([9] * 15) + bytes(range(240)) * 8)),
+    st.sampled_from((b"", bytes(1), bytes([40]), bytes([200]))),
+    st.sampled_from((b"", *(each.tobytes() for each in np.random.default_rng(2).integers(9, 99, (2, 2368), np.uint8)))),
 )
 
 

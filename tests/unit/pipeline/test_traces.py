@@ -55,6 +55,16 @@ def test_sharpening_raises_rims_and_blur_lowers_them() -> None:
     assert (octaves(sharp.spectrum)[:8] > octaves(plain.spectrum)[:8]).all()
 
 
+def test_few_colours_and_steep_tone_curves_skip_levels() -> None:
+    image = through_jpeg(drawn(), 80).convert("RGB")
+    plain, few, bands, steep = (
+        traces_of(each.convert("RGB")).levels[0] / 255
+        for each in (image, image.quantize(64), ImageOps.posterize(image, 4), image.point(lambda v: min(255, 2 * v)))
+    )
+    assert plain < 0.04
+    assert min(few, bands, steep) > 0.25
+
+
 def test_noise_is_measured_in_grey_levels() -> None:
     flat = np.full((400, 400, 3), 120.0) + np.random.default_rng(1).normal(0, 6, (400, 400, 1))
     assert traces_of(Image.fromarray(flat.clip(0, 255).astype(np.uint8))).noise == pytest.approx(6, rel=0.2)
