@@ -1,14 +1,9 @@
-"""Where two previews lie over each other: corners, their descriptions, and the transform that most of
-them obey.
+"""Where two previews lie over each other: the transform that most of their corners obey, in a mirror or not.
 
-Corners come from ORB's multi-scale FAST detector (Rublee 2011); each is described by the gradients around
-it, pooled as in SIFT (Lowe 2004) but on 12 x 12 samples of the turned patch, which numpy does for all
-corners at once. A mirrored patch is a permutation of its description, so mirrored pictures cost one more
-product of matrices and no more corners. The transform is searched without random draws: each matched pair
-of corners proposes place, turn and scale, then each two of the best pairs do.
+The transform is searched without random draws: each matched pair of corners proposes place, turn and scale, then each
+two of the best pairs do. A place that is roughly known is refined on the pixels.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,38 +11,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.corners import Points
 from pipeline.typical import median
 
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-MAX_POINTS = 500
-MIN_SIDE = 32  # pixels: a corner needs its surroundings
-LEVELS = 7
-LEVEL_RATIO = 1.26
-PATCH_PIXELS = 25
-SAMPLES = 12
-SAMPLE_STEP = 2.6  # pixels of a level between two samples: the patch spans 31 pixels
-BINS = 4
 OUTSIDE = -99.0
+FAR_PIXELS = 1e5  # how far off a corner may lie and still be drawn to
 MAX_RUN = 0.2  # of the long side: how far a refined corner may move
 MAX_PAIRS = 150  # the clearest pairs are enough, and all ways to combine them stay cheap
-DIRECTIONS = 8
-MAX_SLOPES = 2500  # pixels that a refinement looks at
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Points:
-    """Corners of one preview: places [n, 2], scales [n], angles [n] in radians, descriptions [n, 128]."""
-
-    places: Float
-    scales: Float
-    angles: Float
-    descriptions: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.places)
+PROPOSING = 30  # pairs, each two of which propose a similarity
+MAX_SLOPES = 1500  # pixels that a refinement looks at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,99 +35,7 @@ class Alignment:
     mirrored: bool
 
 
-def _pooling() -> Float:
-    """Weights [16, 144] that pool samples into 4 x 4 soft cells, under a Gaussian over the patch."""
-    line = (np.arange(SAMPLES) + 0.5) / SAMPLES * BINS - 0.5
-    soft = np.maximum(1 - np.abs(line[:, None] - np.arange(BINS)[None]), 0)
-    radius = (np.arange(SAMPLES) + 0.5) / SAMPLES * 2 - 1
-    soft *= np.exp(-(radius**2))[:, None]
-    cells = soft[:, None, :, None] * soft[None, :, None, :]
-    return np.ascontiguousarray(cells.reshape(SAMPLES * SAMPLES, BINS * BINS).T, np.float32)
-
-
-def _mirroring() -> NDArray[np.intp]:
-    """The order in which a description reads when its patch is mirrored across the patch's own direction."""
-    order = np.arange(BINS * BINS * DIRECTIONS).reshape(DIRECTIONS, BINS, BINS)
-    return order[(-np.arange(DIRECTIONS)) % DIRECTIONS][:, ::-1, :].reshape(-1)
-
-
-_POOLING = _pooling()
-_MIRRORING = _mirroring()
-_PAIRS = np.stack([np.arange(_MIRRORING.size), _MIRRORING])[:, np.arange(_MIRRORING.size) < _MIRRORING]
-_ROOT_HALF = np.float32(np.sqrt(0.5))
-_OFFSETS = ((np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SAMPLE_STEP).astype(np.float32)
-_ACROSS, _DOWN = np.tile(_OFFSETS, SAMPLES)[:, None], np.repeat(_OFFSETS, SAMPLES)[:, None]
-
-
-def find_points(grey: Grey) -> Points:
-    """Find and describe at most 500 corners of a grey preview [h, w] uint8."""
-    orb = cv2.ORB.create(MAX_POINTS, LEVEL_RATIO, LEVELS, edgeThreshold=14, patchSize=PATCH_PIXELS, fastThreshold=7)
-    found = orb.detect(grey, None) if min(grey.shape) >= MIN_SIDE else ()
-    if not found:
-        none = np.zeros(0, np.float32)
-        return Points(np.zeros((0, 2), np.float32), none, none, np.zeros((0, _MIRRORING.size), np.uint8))
-    raw = np.array([(*k.pt, k.angle, k.octave) for k in found], np.float32)
-    raw = raw[np.lexsort((raw[:, 1], raw[:, 0], raw[:, 3]))]
-    angles = np.asarray(np.deg2rad(raw[:, 2]), np.float32)
-    scales = np.asarray(LEVEL_RATIO ** raw[:, 3], np.float32)
-    # ORB scales the corners of pixels, not their centres.
-    places = np.asarray(raw[:, :2] + (scales[:, None] - 1) / 2, np.float32)
-    ends = np.searchsorted(raw[:, 3], np.arange(LEVELS + 1))
-    described = []
-    for level, (start, end) in enumerate(itertools.pairwise(ends.tolist())):
-        if start < end:
-            here = slice(start, end)
-            described.append(_describe(_patches(grey, places[here], angles[here], LEVEL_RATIO**level)))
-    return Points(places, scales, angles, np.concatenate(described))
-
-
-def _patches(grey: Grey, places: Float, angles: Float, scale: float) -> Grey:
-    """Sample the turned patches [144, n] around corners of one scale."""
-    size = (max(round(grey.shape[1] / scale), 8), max(round(grey.shape[0] / scale), 8))
-    level = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
-    shrink = np.array([level.shape[1] / grey.shape[1], level.shape[0] / grey.shape[0]], np.float32)
-    middle = (places + np.float32(0.5)) * shrink - np.float32(0.5)
-    cos, sin = np.cos(angles), np.sin(angles)
-    x = middle[:, 0] + cos * _ACROSS - sin * _DOWN
-    y = middle[:, 1] + sin * _ACROSS + cos * _DOWN
-    return np.asarray(cv2.remap(level, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _describe(patches: Grey) -> NDArray[np.uint8]:
-    """Pool gradients of patches [144, n] into square-rooted descriptions [n, 128] (Arandjelovic 2012).
-
-    A gradient counts with its strength times the squared cosine of its angle to each of eight directions, where that
-    cosine is positive. Opposite directions add up to the square in full, and neighbouring axes follow from the double
-    angle: seven pooled maps tell all eight. Samples come first and patches last, so that numpy runs along patches.
-    """
-    count = patches.shape[1]
-    levels = patches.reshape(SAMPLES, SAMPLES, count).astype(np.float32)
-    across, down = np.empty_like(levels), np.empty_like(levels)
-    np.subtract(levels[:, 2:], levels[:, :-2], out=across[:, 1:-1])
-    np.subtract(levels[:, 1::10], levels[:, :-1:10], out=across[:, ::11])  # the first and the last column
-    np.subtract(levels[2:], levels[:-2], out=down[1:-1])
-    np.subtract(levels[1::10], levels[:-1:10], out=down[::11])
-    maps = np.empty((7, SAMPLES, SAMPLES, count), np.float32)
-    xx, yy, xy = maps[4:]
-    np.multiply(across, across, out=xx)
-    np.multiply(down, down, out=yy)
-    weakened = np.reciprocal(np.sqrt(xx + yy + np.float32(1e-6)))
-    xx *= weakened
-    yy *= weakened
-    np.multiply(across * down, weakened, out=xy)
-    mean = (xx + yy) * np.float32(0.5)
-    np.multiply(xx, across > 0, out=maps[0])
-    np.multiply(mean + xy, across + down > 0, out=maps[1])
-    np.multiply(yy, down > 0, out=maps[2])
-    np.multiply(mean - xy, down > across, out=maps[3])
-    pooled = np.matmul(_POOLING, maps.reshape(7, SAMPLES * SAMPLES, count))
-    mean = (pooled[4] + pooled[5]) * np.float32(0.5)
-    whole = np.stack([pooled[4], mean + pooled[6], pooled[5], mean - pooled[6]])
-    described = np.maximum(np.concatenate([pooled[:4], whole - pooled[:4]]), 0).reshape(-1, count)
-    described /= np.sqrt((described * described).sum(axis=0)) + np.float32(1e-6)
-    described = np.minimum(described, np.float32(0.25))
-    described = np.sqrt(described / (described.sum(axis=0) + np.float32(1e-6)))
-    return np.asarray(np.minimum(np.rint(described * 512), 255).T, np.uint8)
+_PAIRS_OF = tuple(each.astype(np.intp) for each in np.tril_indices(PROPOSING, -1))  # the first k pairs come first
 
 
 def _likeness(a: Points, b: Points) -> Iterator[tuple[bool, Float]]:
@@ -160,21 +44,13 @@ def _likeness(a: Points, b: Points) -> Iterator[tuple[bool, Float]]:
     A mirror swaps the entries of a description in pairs. What the two of a pair have in common stays, and what sets
     them apart turns its sign: one product of each tells both cosines. The array given first is written over.
     """
-    (even_a, odd_a), (even_b, odd_b) = _even_and_odd(a), _even_and_odd(b)
+    (even_a, odd_a), (even_b, odd_b) = a.parts, b.parts
     alike, apart = even_a @ even_b.T, odd_a @ odd_b.T
     alike += apart
     yield False, alike
     apart *= -2
     alike += apart
     yield True, alike
-
-
-def _even_and_odd(points: Points) -> tuple[Float, Float]:
-    """Split descriptions, brought to length 1, into what a mirror keeps and what it negates: [n, 64] each."""
-    described = points.descriptions.astype(np.float32)
-    described *= (1 / (np.sqrt(np.einsum("ij,ij->i", described, described)) + 1e-6))[:, None]
-    first, second = described[:, _PAIRS[0]], described[:, _PAIRS[1]]
-    return (first + second) * _ROOT_HALF, (first - second) * _ROOT_HALF
 
 
 def match_points(a: Points, b: Points, alike: Float, max_ratio: float) -> NDArray[np.intp]:
@@ -258,22 +134,23 @@ def _complex(places: Matrix, sign: float) -> NDArray[np.complex64]:
 
 def _fine_matrix(source: Matrix, target: Matrix, near: NDArray[np.bool_], mirrored: bool, max_pixels: float) -> Matrix:
     """Let each two of the best rough pairs propose a similarity; return the one that most pairs obey."""
-    chosen = np.flatnonzero(near)[:30]
+    chosen = np.flatnonzero(near)[:PROPOSING]
     sign = -1.0 if mirrored else 1.0
-    p = source[:, 0] + 1j * sign * source[:, 1]
-    q = target[:, 0] + 1j * target[:, 1]
-    i, j = np.triu_indices(len(chosen), 1)
-    i, j = chosen[i], chosen[j]
+    p, q = _complex(source, sign), _complex(target, 1.0)
+    i, j = (chosen[each[: len(chosen) * (len(chosen) - 1) // 2]] for each in _PAIRS_OF)
     apart = np.abs(p[i] - p[j]) > 12
     if not apart.any():
         return _fit_affine(source[near], target[near])
     i, j = i[apart], j[apart]
     gain = (q[i] - q[j]) / (p[i] - p[j])
     place = q[i] - gain * p[i]
-    off = gain[:, None] * p[near][None] + (place[:, None] - q[near][None])
-    score = np.maximum(1 - (off.real * off.real + off.imag * off.imag) / (2 * max_pixels) ** 2, 0).sum(axis=1)
-    best = int(score.argmax())
-    g, t = gain[best], place[best]
+    off = gain[:, None] * p[near]
+    off += place[:, None] - q[near]
+    apart = off.real * off.real
+    apart += off.imag * off.imag
+    np.minimum(apart, np.float32((2 * max_pixels) ** 2), out=apart)
+    best = int(apart.sum(axis=1).argmin())
+    g, t = complex(gain[best]), complex(place[best])
     return np.array([[g.real, -sign * g.imag, t.real], [g.imag, sign * g.real, t.imag], [0, 0, 1]])
 
 
@@ -287,6 +164,15 @@ def project(matrix: Matrix, points: Matrix) -> Matrix:
     """Apply a 3 x 3 transform to points [n, 2]."""
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(mapped[:, :2] / mapped[:, 2:])
+
+
+def outline(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> Grey:
+    """Draw where a picture lies in a frame: 1 there, 0 elsewhere. `onto` maps the picture's pixels."""
+    right, bottom = shape[1] - 1.0, shape[0] - 1.0
+    corners = project(onto, np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]]))
+    drawn = np.zeros((frame[0], frame[1]), np.uint8)
+    places = np.rint(np.clip(corners, -FAR_PIXELS, FAR_PIXELS) * 16).astype(np.int32)
+    return np.asarray(cv2.fillConvexPoly(drawn, places, 1, shift=4), np.uint8)
 
 
 def _distances(matrix: Matrix, source: Matrix, target: Matrix) -> Matrix:
@@ -306,9 +192,7 @@ def refine(source: Grey, target: Grey, onto: Matrix) -> Matrix:
         small_source, shrink_source = _normalised(source, step, scale)
         small_target, shrink_target = _normalised(target, step, 1.0)
         small = shrink_target @ onto @ np.linalg.inv(shrink_source)
-        small = _descend(small_source, small_target, small, 6, perspective=False)
-        if step == 2:
-            small = _descend(small_source, small_target, small, 3, perspective=True)
+        small = _descend(small_source, small_target, small, 6, perspective=step == 2)
         onto = np.linalg.inv(shrink_target) @ small @ shrink_source
     size = np.array(source.shape[::-1], np.float64)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]]) * size

@@ -12,108 +12,92 @@ loss of sharpness, noise, and the drift that an alignment leaves. Three things a
   the nearer things move.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.alignment import Float, Grey, Matrix
+from pipeline.alignment import Float, Grey, Matrix, outline
 from pipeline.grain import own_grain, shared_detail
-from pipeline.tones import match_tones
+from pipeline.tones import Curves, learn_curves
 from pipeline.typical import median, quantile
+from pipeline.windows import (
+    Cells,
+    Chosen,
+    Mask,
+    Shifts,
+    Windows,
+    blurred,
+    fit_drift,
+    mean_of,
+    measure_shifts,
+    measure_windows,
+    shrunk,
+    some,
+    whole_windows,
+)
 
 CELL_PIXELS = 4  # of a preview; windows are counted at every cell
 WINDOW_CELLS = 4  # a window is 16 pixels wide
-GAIN_PRIOR = 1.0  # grey levels squared: a window with less texture keeps its gain
-SHIFT_PRIOR = 0.15  # squared levels per pixel: a window with less gradient keeps its place
 SLOPE_SHARE = 0.02  # squared half-pixels by which resampling may misplace an edge
 MOVED_PIXELS = 0.4  # half-pixels of the preview that count as a move
 MOVED_SHARE = 0.6  # of what is left otherwise: by how much the move must explain the window
 APART, APART_RESIDUAL = 0.4, 0.3  # less agreement and more residual than any alignment of the same picture leaves
 TOO_FLAT = 0.2  # share of textured windows, below which noise may hide what agrees
-MOST = 0.8  # of the windows: at the rim of what is known, a fit runs astray
 SPOT = 10.0  # times what changed in all windows but one in twenty, for their texture
+BLANK_TEXTURE, BLANK_SHARE = 1.0, 0.35  # squared grey levels of a window that shows nothing; how many do on a page
+THIN_SHARE = 0.26  # of a window's variance, in detail of two pixels of a preview: text 0.31 to 0.47, things up to 0.23
+PAGE_SPOT = 0.004  # of a window's variance: another character on a page changes more, see docs/judgement.md
 SPOT_USUAL, SPOT_TEXTURE = 0.02, 0.02  # the least that counts as usual, squared levels; share of a window's variance
-TYPICAL_WINDOWS = 1000  # that are enough to tell what is typical
-# Which of the terms 1, u, v, uu, uv, vv each of the eight parameters of a drift goes with, across and down.
-_ACROSS, _DOWN = np.zeros((8, 6)), np.zeros((8, 6))
-_ACROSS[[0, 1, 2, 6, 7], [0, 1, 2, 3, 4]] = 1
-_DOWN[[3, 4, 5, 6, 7], [0, 1, 2, 4, 5]] = 1
+RIM = 4  # pixels along the edge of what a picture shows that do not count
 Box = tuple[float, float, float, float]
-Scalar = TypeVar("Scalar", np.uint8, np.float32)
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """Two aligned pictures, measured. Windows overlap: one odd spot of a cell shows in 16 of them."""
 
-    windows: int  # that lie wholly in the overlap
-    textured: float  # share of the windows
-    agreement: float  # share of the textured windows that correlate
-    conflict: float  # share of the windows
-    odd_windows: int  # the largest group of touching windows that conflict or stand out
-    odd_box: Box | None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
-    spot_windows: int  # the largest group of touching windows that changed, by far, more than the rest
-    moved_windows: int  # the largest group of touching windows that moved
-    moved_share: float  # of all that is left: how much local moves explain, against the rest
-    detail: float  # share of the fine detail of the poorer picture that the other has too
-    residual: float  # typical share of a window's variance that stays unexplained
-    drift: Matrix  # 3 x 3, from pixels of the target to where the source would fit better
-    drift_pixels: float  # how far that moves most windows, at most
-    fine: tuple[Float, Float, Grey] | None  # both at half the size, tones made the same, and where they lie
+    windows: int = 0  # that lie wholly in the overlap
+    textured: float = 0.0  # share of the windows
+    agreement: float = 0.0  # share of the textured windows that correlate
+    conflict: float = 0.0  # share of the windows
+    odd_windows: int = 0  # the largest group of touching windows that conflict or stand out
+    odd_box: Box | None = None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
+    spot_windows: int = 0  # the largest group of touching windows that changed, by far, more than the rest
+    page: bool = False  # of text: thin strokes on a ground where nothing is
+    moved_windows: int = 0  # the largest group of touching windows that moved
+    moved_share: float = 0.0  # of all that is left: how much local moves explain, against the rest
+    detail: float = 0.0  # share of the fine detail of the poorer picture that the other has too
+    residual: float = 1.0  # typical share of a window's variance that stays unexplained
+    drift: Matrix = field(default_factory=lambda: np.eye(3))  # [3, 3], in pixels of the target, to where it fits better
+    drift_pixels: float = 0.0  # how far that moves most windows, at most
+    fine: tuple[Float, Float, Grey] | None = None  # both at half the size, tones made the same; where they lie
+    noise: float = 0.0  # of compression that was taken off, in grey levels at half the size
+    known: tuple[float, float] = 0.0, 0.0  # noise of compression that could be taken off, and the detail then
+    curves: Curves | None = None  # of the tones, to be used again at a place near by
+
+    @property
+    def without_noise(self) -> "Comparison":
+        """Take off what compression is known to have put on."""
+        return replace(self, noise=self.known[0], detail=self.known[1])
 
     @property
     def grain(self) -> float:
         """Tell from 0 to 2 how much like the grain of two exposures is what sets the two apart."""
-        return own_grain(*self.fine) if self.fine is not None else 0.0
+        if self.fine is None:
+            return 0.0
+        s, t, inside = self.fine
+        return own_grain(s, t, shrunk(inside, (s.shape[1], s.shape[0])), self.noise)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Windows:
-    """Second moments of all windows of a pair: [rows, columns] each, grey levels squared."""
-
-    middle: Float  # of the mean of both pictures
-    change: Float  # of their difference
-    mixed: Float  # of the two with each other
-
-    @property
-    def source(self) -> Float:
-        return np.asarray(self.middle + 0.25 * self.change - self.mixed)
-
-    @property
-    def target(self) -> Float:
-        return np.asarray(self.middle + 0.25 * self.change + self.mixed)
-
-    @property
-    def common(self) -> Float:
-        return np.asarray(self.middle - 0.25 * self.change)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shifts:
-    """The shift that best explains each window: half-pixels, information, and what is left without any shift."""
-
-    across: Float
-    down: Float
-    xx: Float
-    xy: Float
-    yy: Float
-    left: Float  # after gain and shift, grey levels squared
-
-    def energy(self, across: Float, down: Float) -> Float:
-        """Tell what a shift that is not made leaves in each window."""
-        return np.asarray(self.xx * across * across + 2 * self.xy * across * down + self.yy * down * down)
-
-
-def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut: bool) -> tuple[Grey, Grey]:
+def warp(
+    source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut: bool, rim: int = RIM
+) -> tuple[Grey, Grey]:
     """Draw the finer picture in the coarser one's frame; the mask is 1 where it really lies.
 
     `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that
     resampling needs. Where one was `cut` from the other, the frame's own edge may be where fill began: it does not
-    count.
+    count, nor do `rim` pixels along the edge of what is seen.
     """
     size = (shape[1], shape[0])
     if source.shape == shape and np.abs(onto - np.eye(3)).max() < 1e-9:
@@ -121,220 +105,179 @@ def warp(source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut:
     if shrink < 0.75:
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1)), np.uint8)
     drawn = cv2.warpPerspective(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpPerspective(np.ones_like(source), onto, size, flags=cv2.INTER_NEAREST)
-    inside = cv2.erode(mask, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=int(not cut))
+    inside = cv2.erode(
+        outline(source.shape, shape, onto), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8),
+        borderType=cv2.BORDER_CONSTANT, borderValue=int(not cut),
+    )  # fmt: skip
     return np.asarray(drawn, np.uint8), np.asarray(inside, np.uint8)
 
 
 def compare(
-    source: Grey, target: Grey, inside: Grey, min_texture: float, min_correlation: float, max_outlier: float
-) -> Comparison:
+    source: Grey, target: Grey, inside: Grey, min_texture: float, min_correlation: float, max_outlier: float,
+    curves: Curves | None = None, noise: float = 0.0,
+) -> Comparison:  # fmt: skip
     """Compare two aligned grey pictures [h, w] uint8 where `inside` is 1.
 
-    `min_texture` is the deviation, in grey levels, that makes a window textured.
+    `min_texture` is the deviation, in grey levels, that makes a window textured; `curves` are those of the tones, where
+    they are known; `noise` is that of compression in one of the two, in grey levels of a pixel.
     """
-    cells = (max(target.shape[1] // CELL_PIXELS, 1), max(target.shape[0] // CELL_PIXELS, 1))
-    whole = _shrunk(inside.astype(np.float32), cells) > 0.999
-    kernel = np.ones((WINDOW_CELLS, WINDOW_CELLS), np.uint8)
-    valid = cv2.erode(whole.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
-    if whole.sum() < 3 * WINDOW_CELLS**2 or not valid.any():
-        return Comparison(0, 0.0, 0.0, 0.0, 0, None, 0, 0, 0.0, 0.0, 1.0, np.eye(3), 0.0, None)
+    cells = target.shape[1] // CELL_PIXELS, target.shape[0] // CELL_PIXELS
+    # To shrink by whole numbers costs a tenth: what is left at the right and below, less than a cell, is not looked at.
+    high, wide = cells[1] * CELL_PIXELS, cells[0] * CELL_PIXELS
+    source, target, inside = source[:high, :wide], target[:high, :wide], inside[:high, :wide]
+    if min(cells) < WINDOW_CELLS:
+        return Comparison()
+    whole, valid = whole_windows(inside, cells, WINDOW_CELLS)
+    chosen = some(valid)
+    if whole.sum() < 3 * WINDOW_CELLS**2 or not len(chosen):
+        return Comparison()
     half = (cells[0] * 2, cells[1] * 2)  # what is finer is noise and compression
-    fine_s, fine_t = (_shrunk(picture, half) for picture in match_tones(source, target, cells, whole))
-    s, t = _blurred(fine_s, 0.4), _blurred(fine_t, 0.4)
-    seen = _windows(s, t, cells)
-    apart = _apart(seen, valid, min_texture, min_correlation)
+    if curves is None:
+        curves = learn_curves(source, target, cells, whole)
+    fine_s, fine_t = (shrunk(picture, half) for picture in curves.applied(source, target))
+    s, t = blurred(fine_s, 0.4), blurred(fine_t, 0.4)
+    seen = measure_windows(s, t, cells)
+    apart = _apart(seen, valid, chosen, min_texture, min_correlation)
     if apart is not None:
         return apart
-    spot, spot_box = _spot(seen, valid)
-    detail = shared_detail(fine_s, fine_t, valid)
-    seen, s, t = _match_sharpness(s, t, seen, cells, valid)
-    shifts = _shifts(s, t, seen, cells)
-    drift, smooth, furthest = _drift(shifts, valid, target.shape)
-    moved, moved_share = _moved(shifts, smooth, valid)
-    slope, noise = shifts.xx + shifts.yy, _noise(shifts.left, shifts.xx + shifts.yy, valid)
-    standing_out = valid & (shifts.left > max_outlier * (noise + SLOPE_SHARE * slope)) & (shifts.left > min_texture**2)
-    weaker = np.maximum(np.minimum(seen.source, seen.target), 0)
-    stronger = np.maximum(seen.source, seen.target)
-    textured = valid & (stronger > min_texture**2 + 2 * min(noise, 100.0))
-    agreeing = seen.common > min_correlation * np.sqrt(weaker * stronger)
-    conflict = valid & (weaker > min_texture**2) & (seen.common < 0.5 * weaker)
-    odd, box = _largest_group(conflict | standing_out)
-    moves, moved_box = _largest_group(moved)
-    agreement = float(agreeing[textured].mean()) if textured.any() else 0.0
-    windows, count = int(valid.sum()), int(textured.sum())
-    box = max((odd, 2, box), (moves, 1, moved_box), (spot, 0, spot_box))[2]
-    return Comparison(
-        windows, count / windows, agreement, float(conflict.sum()) / windows, odd, box, spot,
-        moves, moved_share, detail, _typical(seen, valid), drift, furthest, (fine_s, fine_t, _shrunk(inside, half)),
+    spot = _spot(seen, valid, chosen, cells, min_texture)
+    known = noise / 2  # of a mean of four pixels
+    detail, known_detail = shared_detail(fine_s, fine_t, valid, known)
+    sharpened = _match_sharpness(s, t, seen, cells, chosen)
+    shifts = measure_shifts(sharpened, cells)
+    drift = fit_drift(shifts, chosen, cells[1], cells[0])
+    smooth = drift.smooth(cells[1], cells[0])
+    counted = _count(sharpened, shifts, smooth, valid, chosen, spot, (min_texture, min_correlation, max_outlier))
+    return replace(
+        counted, detail=detail, drift=drift.matrix(target.shape, half[0]), drift_pixels=drift.furthest,
+        fine=(fine_s, fine_t, inside), known=(known, known_detail), curves=curves,
     )  # fmt: skip
 
 
-def _spot(seen: _Windows, valid: Mask) -> tuple[int, Box | None]:
+def _count(
+    seen: Windows, shifts: Shifts, smooth: tuple[Float, Float], valid: Mask, chosen: Chosen,
+    spot: tuple[int, Box | None, bool], limits: tuple[float, float, float],
+) -> Comparison:  # fmt: skip
+    """Count the windows that differ, in each of the ways in which they may."""
+    min_texture, min_correlation, max_outlier = limits
+    moved, moved_share = _moved(shifts, smooth, valid, chosen)
+    slope = shifts.xx + shifts.yy
+    noise = _noise(shifts.left, slope, chosen)
+    standing_out = valid & (shifts.left > np.maximum(max_outlier * (noise + SLOPE_SHARE * slope), min_texture**2))
+    common, ours, theirs = seen.common, seen.source, seen.target
+    weaker, stronger = np.maximum(np.minimum(ours, theirs), 0), np.maximum(ours, theirs)
+    textured = valid & (stronger > min_texture**2 + 2 * min(noise, 100.0))
+    agreeing = common > min_correlation * np.sqrt(weaker * stronger)
+    conflict = valid & (weaker > min_texture**2) & (common < 0.5 * weaker)
+    odd, box = _largest_group(conflict | standing_out)
+    moves, moved_box = _largest_group(moved)
+    windows, count = int(np.count_nonzero(valid)), int(np.count_nonzero(textured))
+    return Comparison(
+        windows=windows,
+        textured=count / windows,
+        agreement=int(np.count_nonzero(agreeing & textured)) / count if count else 0.0,
+        conflict=int(np.count_nonzero(conflict)) / windows,
+        odd_windows=odd,
+        odd_box=max((odd, 2, box), (moves, 1, moved_box), (spot[0], 0, spot[1]))[2],
+        spot_windows=spot[0],
+        page=spot[2],
+        moved_windows=moves,
+        moved_share=moved_share,
+        residual=seen.typical(chosen),
+    )
+
+
+def _spot(seen: Windows, valid: Mask, chosen: Chosen, cells: Cells, min_texture: float) -> tuple[int, Box | None, bool]:
     """Find the largest spot that changed although hardly anything else did: another digit on the same form.
 
-    Nothing is forgiven here, so it tells only of pairs that are otherwise the same.
+    Nothing is forgiven here, so it tells only of pairs that are otherwise the same. The third tells whether it is a
+    page of text. Such a page differs nowhere else, and what compression does to its letters hides a digit among them:
+    there, as much as a digit changes may not have changed in any place.
     """
     texture = np.maximum(seen.source, seen.target)
+    if _is_page(seen, texture, valid, chosen, cells, min_texture):
+        as_a_digit = seen.change > np.float32(PAGE_SPOT) * (texture + np.float32(min_texture**2))
+        return *_largest_group(valid & as_a_digit & (texture > min_texture**2)), True
     changed = seen.change / (1 + np.float32(SPOT_TEXTURE) * texture)
-    usual = max(quantile(changed.ravel()[_some(valid)], 0.95), SPOT_USUAL)
-    return _largest_group(valid & (changed > SPOT * usual))
+    usual = max(quantile(changed.ravel()[chosen], 0.95), SPOT_USUAL)
+    return *_largest_group(valid & (changed > SPOT * usual)), False
 
 
-def _moved(shifts: _Shifts, smooth: tuple[Float, Float], valid: Mask) -> tuple[Mask, float]:
+def _is_page(seen: Windows, texture: Float, valid: Mask, chosen: Chosen, cells: Cells, min_texture: float) -> bool:
+    """Tell whether there is nothing in much of the picture, and thin strokes in the rest."""
+    if quantile(texture.ravel()[chosen], BLANK_SHARE) > BLANK_TEXTURE:
+        return False
+    middle = seen.levels[0]
+    fine = middle - blurred(middle, 1.0)
+    written = valid & (texture > min_texture**2)
+    thin = mean_of(fine * fine, cells)[written] / texture[written]
+    return bool(thin.size) and median(thin) > THIN_SHARE
+
+
+def _moved(shifts: Shifts, smooth: tuple[Float, Float], valid: Mask, chosen: Chosen) -> tuple[Mask, float]:
     """Find the windows that moved against the rest, and what share of all that is left their moves explain."""
     off_x, off_y = shifts.across - smooth[0], shifts.down - smooth[1]
     moving = shifts.energy(off_x, off_y)
-    left = np.maximum(shifts.left, np.float32(median(shifts.left.ravel()[_some(valid)]))) + 0.25
-    moved = valid & (moving > MOVED_SHARE * left) & (np.hypot(off_x, off_y) > MOVED_PIXELS)
-    share = float(moving[valid].sum() / (shifts.left[valid].sum() + 0.25 * valid.sum()))
-    return np.asarray(moved), share
+    left = np.maximum(shifts.left, np.float32(median(shifts.left.ravel()[chosen]))) + np.float32(0.25)
+    moved = valid & (moving > MOVED_SHARE * left) & (off_x * off_x + off_y * off_y > MOVED_PIXELS**2)
+    count = np.count_nonzero(valid)
+    if count < valid.size:
+        moving, left = moving[valid], shifts.left[valid]
+    else:
+        left = shifts.left
+    return np.asarray(moved), float(moving.sum() / (left.sum() + 0.25 * count))
 
 
-def _shrunk(picture: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), picture.dtype)
-
-
-def _blurred(picture: Float, sigma: float) -> Float:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
-
-
-def _mean(values: Float, cells: tuple[int, int]) -> Float:
-    kernel = (WINDOW_CELLS, WINDOW_CELLS)
-    return np.asarray(cv2.blur(_shrunk(values, cells), kernel, borderType=cv2.BORDER_REFLECT))
-
-
-def _windows(s: Float, t: Float, cells: tuple[int, int]) -> _Windows:
-    middle, change = (s + t) * 0.5, t - s
-    mean_m, mean_c = _mean(middle, cells), _mean(change, cells)
-    return _Windows(
-        np.maximum(_mean(middle * middle, cells) - mean_m * mean_m, 0),
-        np.maximum(_mean(change * change, cells) - mean_c * mean_c, 0),
-        _mean(middle * change, cells) - mean_m * mean_c,
-    )
-
-
-def _apart(seen: _Windows, valid: Mask, min_texture: float, min_correlation: float) -> Comparison | None:
+def _apart(seen: Windows, valid: Mask, chosen: Chosen, min_texture: float, min_correlation: float) -> Comparison | None:
     """Make short work of two pictures that show little in common; None where they do, or where little is to be seen."""
-    weaker, stronger = np.maximum(np.minimum(seen.source, seen.target), 0), np.maximum(seen.source, seen.target)
+    residual = seen.typical(chosen)
+    if residual < APART_RESIDUAL:
+        return None
+    ours, theirs = seen.source, seen.target
+    weaker, stronger = np.maximum(np.minimum(ours, theirs), 0), np.maximum(ours, theirs)
     textured = valid & (stronger > min_texture**2)
-    windows, count = int(valid.sum()), int(textured.sum())
+    windows, count = int(np.count_nonzero(valid)), int(np.count_nonzero(textured))
     if count < TOO_FLAT * windows:
         return None
     agreement = float((seen.common > min_correlation * np.sqrt(weaker * stronger))[textured].mean())
-    residual = _typical(seen, valid)
-    if agreement > APART or residual < APART_RESIDUAL:
+    if agreement > APART:
         return None
     share = count / windows
     return Comparison(
-        windows, share, agreement, share, windows, None, windows, 0, 0.0, 0.0, residual, np.eye(3), np.inf, None
+        windows, share, agreement, share, windows, spot_windows=windows, residual=residual, drift_pixels=np.inf
     )
 
 
-def _match_sharpness(
-    s: Float, t: Float, seen: _Windows, cells: tuple[int, int], valid: Mask
-) -> tuple[_Windows, Float, Float]:
+def _match_sharpness(s: Float, t: Float, seen: Windows, cells: Cells, chosen: Chosen) -> Windows:
     """Blur the sharper picture as far as that makes them more alike: lost detail is no local difference."""
-    best = seen, s, t
-    chosen = _some(valid)
+    best = seen
     sharper = median((seen.source.ravel()[chosen] + 1) / (seen.target.ravel()[chosen] + 1))
     if 1 / 1.15 < sharper < 1.15:
         return best
-    least = _typical(best[0], valid)
+    least = seen.typical(chosen)
     for sigma in (0.4, 0.65, 1.0, 1.5, 2.3):
-        pair = (_blurred(s, sigma), t) if sharper > 1 else (s, _blurred(t, sigma))
-        tried = _windows(*pair, cells)
-        typical = _typical(tried, valid)
+        tried = (
+            measure_windows(blurred(s, sigma), t, cells)
+            if sharper > 1
+            else measure_windows(s, blurred(t, sigma), cells)
+        )
+        typical = tried.typical(chosen)
         if typical >= least:
             break
-        best, least = (tried, *pair), typical
+        best, least = tried, typical
     return best
 
 
-def _typical(seen: _Windows, valid: Mask) -> float:
-    chosen = _some(valid)
-    middle, change = seen.middle.ravel()[chosen], seen.change.ravel()[chosen]
-    return median(change / (2 * middle + 0.5 * change + 1))
-
-
-def _shifts(s: Float, t: Float, seen: _Windows, cells: tuple[int, int]) -> _Shifts:
-    """Explain the change in each window by a gain and a shift; both are kept small where little speaks for them."""
-    middle, change = (s + t) * 0.5, t - s
-    across = np.asarray(cv2.Sobel(middle, cv2.CV_32F, 1, 0, scale=1 / 8), np.float32)
-    down = np.asarray(cv2.Sobel(middle, cv2.CV_32F, 0, 1, scale=1 / 8), np.float32)
-    mean_m, mean_c = _mean(middle, cells), _mean(change, cells)
-    mean_x, mean_y = _mean(across, cells), _mean(down, cells)
-    by_gain = np.float32(1) / (seen.middle + np.float32(GAIN_PRIOR))
-    gain_x = _mean(middle * across, cells) - mean_m * mean_x
-    gain_y = _mean(middle * down, cells) - mean_m * mean_y
-    xx = _mean(across * across, cells) - mean_x * mean_x - gain_x * gain_x * by_gain
-    yy = _mean(down * down, cells) - mean_y * mean_y - gain_y * gain_y * by_gain
-    xy = _mean(across * down, cells) - mean_x * mean_y - gain_x * gain_y * by_gain
-    change_x = _mean(across * change, cells) - mean_x * mean_c - gain_x * seen.mixed * by_gain
-    change_y = _mean(down * change, cells) - mean_y * mean_c - gain_y * seen.mixed * by_gain
-    change_left = seen.change - seen.mixed * seen.mixed * by_gain
-    xx, yy = (np.maximum(part, 0) + np.float32(SHIFT_PRIOR) for part in (xx, yy))
-    determinant = np.maximum(xx * yy - xy * xy, np.float32(1e-3))
-    by_x = (yy * change_x - xy * change_y) / determinant
-    by_y = (xx * change_y - xy * change_x) / determinant
-    left = np.maximum(change_left - by_x * change_x - by_y * change_y, np.float32(1e-3))
-    return _Shifts(by_x, by_y, xx, xy, yy, left)
-
-
-def _drift(shifts: _Shifts, valid: Mask, shape: tuple[int, ...]) -> tuple[Matrix, tuple[Float, Float], float]:
-    """Fit a small change of perspective to the shifts, robustly.
-
-    Returns the transform that makes up for it, what it explains of the shifts, and how far it reaches for most windows
-    where there is something to see, in pixels.
-    """
-    high, wide = valid.shape
-    chosen = _some(valid)
-    rows, columns = np.divmod(chosen, wide)
-    u, v = (2 * columns - wide) / wide, (2 * rows - high) / wide
-    terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v])
-    shift = np.stack([shifts.across.ravel()[chosen], shifts.down.ravel()[chosen]]).astype(np.float64)
-    trust = np.sqrt(np.minimum(shifts.xx.ravel()[chosen], shifts.yy.ravel()[chosen])).astype(np.float64)
-    weight = trust
-    for _ in range(3):
-        weighted = terms * weight
-        products, wanted = weighted @ terms.T, weighted @ shift.T
-        normal = _ACROSS @ products @ _ACROSS.T + _DOWN @ products @ _DOWN.T + 1e-3 * len(u) * np.eye(8)
-        found = np.linalg.solve(normal, _ACROSS @ wanted[:, 0] + _DOWN @ wanted[:, 1])
-        fit_x, fit_y = found @ _ACROSS @ terms, found @ _DOWN @ terms
-        off = np.hypot(fit_x - shift[0], fit_y - shift[1])
-        weight = trust / (1 + (off / (2 * median(off) + 0.04)) ** 2) ** 2
-    known = trust > 1 if (trust > 1).any() else trust > 0
-    furthest = 2 * quantile(np.hypot(fit_x, fit_y)[known], MOST)
-    across = ((2 * np.arange(wide) - wide) / wide).astype(np.float32)[None, :]
-    down = ((2 * np.arange(high) - high) / wide).astype(np.float32)[:, None]
-    x0, xu, xv, y0, yu, yv, tilt_u, tilt_v = found.astype(np.float32)
-    tilt = tilt_u * across + tilt_v * down
-    smooth_x = x0 + xu * across + xv * down + across * tilt
-    smooth_y = y0 + yu * across + yv * down + down * tilt
-    x0, xu, xv, y0, yu, yv, tilt_u, tilt_v = found / wide  # from half-pixels to the unit of u
-    step = np.array([[1 - xu, -xv, -x0], [-yu, 1 - yv, -y0], [tilt_u, tilt_v, 1]])
-    middle = np.array([[2 / shape[1], 0, 1 / shape[1] - 1], [0, 2 / shape[1], (1 - shape[0]) / shape[1]], [0, 0, 1]])
-    drift = np.linalg.inv(middle) @ step @ middle
-    return np.asarray(drift / drift[2, 2]), (smooth_x, smooth_y), furthest
-
-
-def _noise(left: Float, slope: Float, valid: Mask) -> float:
+def _noise(left: Float, slope: Float, chosen: Chosen) -> float:
     """Measure what noise and compression leave in a calm window, grey levels squared."""
-    chosen = _some(valid)
     slope, left = slope.ravel()[chosen], left.ravel()[chosen]
     return quantile(left[slope <= median(slope)], 0.75) + 0.25
 
 
-def _some(valid: Mask) -> NDArray[np.intp]:
-    """Choose windows that are enough to tell what is typical: indexes into the flat grid."""
-    chosen = np.flatnonzero(valid)
-    return np.asarray(chosen[:: max(len(chosen) // TYPICAL_WINDOWS, 1)])
-
-
 def _largest_group(odd: Mask) -> tuple[int, Box | None]:
-    number, _, boxes, _ = cv2.connectedComponentsWithStats(odd.astype(np.uint8), connectivity=8)
-    if number < 2:
+    if not odd.any():
         return 0, None
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(odd.view(np.uint8), connectivity=8)
     left, top, wide, high, area = (int(x) for x in boxes[1 + int(boxes[1:, cv2.CC_STAT_AREA].argmax())])
     # The window at a cell reaches two cells back and one on; its middle half is where the difference lies.
     x0, y0 = (left - 1) * CELL_PIXELS, (top - 1) * CELL_PIXELS

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.alignment import Grey, Matrix, project
+from pipeline.alignment import Grey, Matrix, outline, project
 from pipeline.typical import median
 
 SAME_REACH_PIXELS = 0.15  # of the coarser picture: how far two frames may reach over each other and be the same
 RESIZED = 1.05  # a camera gives all its pictures the same size
 KNOWN_PIXELS = 0.15  # how well the drift of an edge is known
 CUT_REACH_PIXELS = 1.0  # how far a picture may reach over the frame that it was cut from
-MAX_LOST_CORNERS = 0.005  # share of a picture that a turn about its middle hides; no hand turns a camera so
+MAX_LOST_CORNERS = 0.012  # share of a picture that a turn by a degree about its middle hides; no hand turns a camera so
 MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
 SMALL_SIDE = 250  # pixels: of a smaller picture a bend is not known any better
-GRID = 48  # points along a side, to measure areas
-FILL_SAMPLES = 1500  # places that are enough to tell whether a ground is of one grey
+FILL_SAMPLES = 1000  # places that are enough to tell whether a ground is of one grey
 _NO_SLOPE = np.diag([0.0, 1e-6, 1e-6])  # where the fill is a single line, its grey slopes one way only
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
 
@@ -75,7 +74,7 @@ class Framing:
     whole: bool  # one lies within the other, but for flat fill
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     tilted: bool  # turned by no quarter
-    inset: bool  # the whole source, on other content
+    inset: bool  # one of the two, whole, on other content
     pasted: bool  # the whole source on flat fill, and its edge shows: a print on a table, a picture on a page
     bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
@@ -92,15 +91,16 @@ def find_framing(place: Placement, drift: Matrix, max_fill_levels: float) -> Fra
     target_reach = _reach(target.shape, source.shape, back) * scale
     source_within, target_within = source_reach < CUT_REACH_PIXELS, target_reach < CUT_REACH_PIXELS
     same = max(source_reach, target_reach) < SAME_REACH_PIXELS
-    source_covered = 1.0 if source_within else _covered(source.shape, target.shape, place.onto)
-    target_covered = 1.0 if target_within else _covered(target.shape, source.shape, back)
+    source_covered = 1.0 if source_within else _covered(source.shape, target.shape, back)
+    target_covered = 1.0 if target_within else _covered(target.shape, source.shape, place.onto)
     rounded = is_rounded(place, drift)
-    bend, tilted = _bend(place), place.tilted
+    bend, tilted = _bend(place, drift), place.tilted
     if target_within:
-        return Framing(source_covered, target_covered, same, rounded, True, False, tilted, False, False, bend)
+        inset = not source_within and _is_set_into(source, target, back, max_fill_levels)
+        return Framing(source_covered, target_covered, same, rounded, not inset, False, tilted, inset, False, bend)
     fill = is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
-        seam, all_round = _find_seam(place)
+        seam, all_round = _find_seam(target, source.shape, place.onto)
         # One side of a crop may run along an edge of the scene; what was pasted has a seam wherever it ends.
         inset = seam and all_round and not fill
         return Framing(
@@ -157,27 +157,31 @@ def linear_part(matrix: Matrix, shape: tuple[int, ...]) -> Matrix:
     return np.asarray((moved[1:] - moved[0]).T)
 
 
-def _bend(place: Placement) -> float:
-    """Measure how far the corners lie from the nearest similarity, or the nearest stretch along the sides."""
+def _bend(place: Placement, drift: Matrix) -> float:
+    """Measure how far the corners lie from the nearest similarity, or the nearest stretch along the sides.
+
+    What the windows show to be left of the way counts: a camera that moved bends the frame by little.
+    """
+    onto = drift @ place.onto
     corners = frame_corners(place.source.shape)
     middle = corners.mean(axis=0, keepdims=True)
-    linear = linear_part(place.onto, place.source.shape)
+    linear = linear_part(onto, place.source.shape)
     sign = float(np.sign(np.linalg.det(linear)))
     along, across = (linear[0, 0] + sign * linear[1, 1]) / 2, (linear[1, 0] - sign * linear[0, 1]) / 2
     similar = np.array([[along, -sign * across], [across, sign * along]])
     straight = np.where(np.abs(linear) >= np.abs(linear).max(axis=1, keepdims=True), linear, 0.0)
-    found = project(place.onto, corners) - project(place.onto, middle)
+    found = project(onto, corners) - project(onto, middle)
     wanted = [(corners - middle) @ model.T for model in (similar, straight)]
     off = min(float(np.linalg.norm(found - model, axis=1).max()) for model in wanted)
     return float(off / max(SMALL_SIDE, *(int(side) for side in place.target.shape)))
 
 
-def _covered(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
-    """Measure the share of a picture that lies in another's frame, on a grid of its points."""
-    line = (np.arange(GRID) + 0.5) / GRID
-    x, y = np.meshgrid(line * shape[1] - 0.5, line * shape[0] - 0.5)
-    x, y = project(onto, np.column_stack([x.ravel(), y.ravel()])).T
-    return float(((x >= -0.5) & (y >= -0.5) & (x <= frame[1] - 0.5) & (y <= frame[0] - 0.5)).mean())
+def _covered(shape: tuple[int, ...], frame: tuple[int, ...], back: Matrix) -> float:
+    """Measure the share of a picture that lies in another's frame; `back` maps pixels of that to the picture's."""
+    ours = frame_corners(shape).astype(np.float32)
+    theirs = project(back, frame_corners(frame)).astype(np.float32)
+    area, _ = cv2.intersectConvexConvex(ours, theirs)
+    return min(max(float(area) / (shape[0] * shape[1]), 0.0), 1.0)
 
 
 def _reach(shape: tuple[int, ...], frame: tuple[int, ...], onto: Matrix) -> float:
@@ -191,10 +195,8 @@ def is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
 
     `onto` maps the other's pixels.
     """
-    size = (grey.shape[1], grey.shape[0])
-    alone = 1 - cv2.warpPerspective(np.ones_like(other), onto, size, flags=cv2.INTER_NEAREST)
-    alone = cv2.erode(alone, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    places = np.flatnonzero(alone)
+    shown = cv2.dilate(outline(other.shape, grey.shape, onto), np.ones((5, 5), np.uint8))
+    places = np.flatnonzero(shown == 0)
     if len(places) <= 30:
         return False
     y, x = np.divmod(places[:: max(len(places) // FILL_SAMPLES, 1)], grey.shape[1])
@@ -209,15 +211,21 @@ def is_filled(grey: Grey, other: Grey, onto: Matrix, max_levels: float) -> bool:
     return bool((np.abs(off) <= max(max_levels, grain)).mean() > 0.96)
 
 
-def _find_seam(place: Placement) -> tuple[bool, bool]:
-    """Tell whether the target jumps where the source's frame ends: pasted in there, not cut out.
+def _is_set_into(larger: Grey, part: Grey, onto: Matrix, max_fill_levels: float) -> bool:
+    """Tell whether a part was pasted onto other content; `onto` maps its pixels."""
+    return all(_find_seam(larger, part.shape, onto)) and not is_filled(larger, part, onto, max_fill_levels)
 
-    The second tells whether it does so on more than one side, or on the only one that is seen.
+
+def _find_seam(larger: Grey, shape: tuple[int, ...], onto: Matrix) -> tuple[bool, bool]:
+    """Tell whether a picture jumps where the frame of a part ends: pasted in there, not cut out.
+
+    `onto` maps the part's pixels. The second tells whether it does so on more than one side, or on the only one that is
+    seen.
     """
-    corners = project(place.onto, frame_corners(place.source.shape))
+    corners = project(onto, frame_corners(shape))
     middle = corners.mean(axis=0)
     along = np.linspace(0.05, 0.95, 60)[:, None]
-    height, width = place.target.shape
+    height, width = larger.shape
     jumps, steps = [], []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         edge = start + along * (end - start)
@@ -229,12 +237,13 @@ def _find_seam(place: Placement) -> tuple[bool, bool]:
         x, y = places[seen, :, 0].astype(np.float32), places[seen, :, 1].astype(np.float32)
         if not len(x):
             continue
-        levels = cv2.remap(place.target, x, y, cv2.INTER_LINEAR).astype(np.float32)
+        levels = cv2.remap(larger, x, y, cv2.INTER_LINEAR).astype(np.float32)
         change = np.abs(np.diff(levels.reshape(-1, 4), axis=1))
         jumps.append(change[:, 1])
         steps.append((change[:, 0] + change[:, 2]) / 2)
     if not jumps:
         return False, False
-    sides = sum(float(jump.mean()) > 1.5 * float(step.mean()) + 1 for jump, step in zip(jumps, steps, strict=True))
-    strong = float(np.concatenate(jumps).mean()) > 2 * float(np.concatenate(steps).mean()) + 2
+    # A seam runs all along a side, an edge of the scene along a part of it.
+    sides = sum(median(jump) > 1.5 * median(step) + 1 for jump, step in zip(jumps, steps, strict=True))
+    strong = median(np.concatenate(jumps)) > 2 * median(np.concatenate(steps)) + 2
     return strong, sides >= min(len(jumps), 2)

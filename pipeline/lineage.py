@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.alignment import Float, Grey, Matrix, project
 from pipeline.comparison import Box, warp
 from pipeline.framing import Framing, Placement, frame_corners, is_filled, linear_part
+from pipeline.typical import median
 from store.records import Lineage, Relation
 
 _MIN_CUT = 0.02  # share that must be gone
@@ -20,6 +21,8 @@ _MIN_RIM = 20  # pixels
 _MIN_RATIO = 1.12  # of the gradients along the rim to those around it
 _MIN_SLOPE = 0.5  # grey levels per pixel: the gradient of nothing
 _RING = (7, 15)  # pixels: what lies around the rim
+_AROUND = 10  # pixels: as much as the widest ring and a gradient need
+_STRIDE = 3  # rows and columns of a preview
 _MIN_MARGIN = 0.7  # pixels of a preview: a border's least width
 _FLAT_LEVELS = 10  # grey levels
 _FLAT_SHARE = 0.93
@@ -59,7 +62,7 @@ def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _F
     if source_lacks < _MIN_CUT:
         onto = np.asarray(np.linalg.inv(place.onto))
         filled = is_filled(place.source, place.target, onto, max_fill_levels)
-        relation, whole = _within(place, onto, place.source, filled=filled, seam=False)
+        relation, whole = _within(place, onto, place.source, filled=filled, seam=framing.inset)
         return relation, "source" if whole == "larger" else "target"
     if target_lacks < _MIN_CUT:
         relation, whole = _within(place, place.onto, place.target, filled=framing.filled, seam=framing.inset)
@@ -142,9 +145,17 @@ def _find_marked(place: Placement, odd_box: Box) -> str:
     kept = inside > 0
     if kept.sum() < _MIN_INSIDE:
         return ""
-    ours, theirs = drawn.astype(np.float32), place.target.astype(np.float32)
-    ours = (ours - ours[kept].mean()) * ((theirs[kept].std() + 1) / (ours[kept].std() + 1)) + theirs[kept].mean()
-    spot = _odd_spot(ours, theirs, inside, odd_box)
+    # What is typical is read off every third row and column; what differs is looked at around the box alone.
+    sparse = kept[::_STRIDE, ::_STRIDE]
+    few, few_too = drawn[::_STRIDE, ::_STRIDE][sparse], place.target[::_STRIDE, ::_STRIDE][sparse]
+    if len(few) < _MIN_INSIDE:
+        return ""
+    gain = (few_too.std() + 1) / (few.std() + 1)
+    around, within = _boxes(odd_box, drawn.shape)
+    theirs, inside, kept = place.target[around].astype(np.float32), inside[around], kept[around]
+    ours = (drawn[around] - np.float32(few.mean())) * np.float32(gain) + np.float32(few_too.mean())
+    usual = median(np.abs((few - few.mean()) * gain + few_too.mean() - few_too))
+    spot = _odd_spot(ours - theirs, inside, max(_MIN_DIFFERENCE, 3 * usual), within)
     kernel = np.ones((3, 3), np.uint8)
     rim = (cv2.dilate(spot, kernel) != cv2.erode(spot, kernel)) & kept
     near, far = (cv2.dilate(spot, np.ones((size, size), np.uint8)) for size in _RING)
@@ -159,15 +170,22 @@ def _find_marked(place: Placement, odd_box: Box) -> str:
     return "source" if first > second else "target"
 
 
-def _odd_spot(ours: Float, theirs: Float, inside: Grey, box: Box) -> Grey:
-    """Return a mask of what differs inside a box, without holes: texture goes on below what was put over it."""
-    off = np.abs(cv2.GaussianBlur(ours - theirs, (0, 0), 0.7)) * inside
-    level = max(_MIN_DIFFERENCE, 3 * float(np.median(off[inside > 0])))
-    height, width = off.shape
-    left, top = (max(0, int(value) - _MARGIN) for value in box[:2])
-    right, bottom = min(width, int(box[2]) + _MARGIN), min(height, int(box[3]) + _MARGIN)
-    mask = np.zeros(off.shape, np.uint8)
-    mask[top:bottom, left:right] = off[top:bottom, left:right] > level
+def _boxes(odd_box: Box, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Give what is looked at around a box, and where in that a difference counts: rows and columns of each."""
+    around, within = [], []
+    for start, end, side in ((odd_box[1], odd_box[3], shape[0]), (odd_box[0], odd_box[2], shape[1])):
+        first, last = max(int(start) - _MARGIN, 0), min(int(end) + _MARGIN, side)
+        begin = max(first - _AROUND, 0)
+        around.append(slice(begin, min(last + _AROUND, side)))
+        within.append(slice(first - begin, last - begin))
+    return (around[0], around[1]), (within[0], within[1])
+
+
+def _odd_spot(off: Float, inside: Grey, level: float, within: tuple[slice, slice]) -> Grey:
+    """Return a mask of what differs in a part, without holes: texture goes on below what was put over it."""
+    odd = (np.abs(cv2.GaussianBlur(off, (0, 0), 0.7)) * inside > level).view(np.uint8)
+    mask = np.zeros_like(odd)
+    mask[within] = odd[within]
     mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)), np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED), np.uint8)

@@ -25,6 +25,7 @@ class LookTask:
     pairs: tuple[tuple[bytes, bytes], ...]
     settings: VerifySettings
     path: str = ""  # of the file to blame: there is none
+    noises: tuple[float, ...] = ()  # of compression, one for each pair: see `verify`; none known where empty
 
 
 def work(
@@ -38,15 +39,16 @@ def work(
 
 def look(task: LookTask) -> Seen:
     """Take a second look at each pair."""
-    return tuple(_look(task, *pair) for pair in task.pairs)
+    noises = task.noises or (0.0,) * len(task.pairs)
+    return tuple(_look(task, *pair, noise) for pair, noise in zip(task.pairs, noises, strict=True))
 
 
-def _look(task: LookTask, ours: bytes, theirs: bytes) -> StoredLook | None:
+def _look(task: LookTask, ours: bytes, theirs: bytes, noise: float) -> StoredLook | None:
     try:
         first, second = _prepared(task.folder, ours), _prepared(task.folder, theirs)
     except DecodeError:
         return None
-    return compare(first, second, task.settings)
+    return compare(first, second, task.settings, noise)
 
 
 @lru_cache(_PREPARED)
@@ -61,7 +63,7 @@ def prepare_stored(preview: bytes | None) -> Prepared:
     return prepare(decode_preview(preview))
 
 
-def compare(first: Prepared, second: Prepared, settings: VerifySettings) -> StoredLook:
-    """Look at two previews, the one whose content hash is smaller first."""
-    seen = verify(first, second, settings)
+def compare(first: Prepared, second: Prepared, settings: VerifySettings, noise: float = 0.0) -> StoredLook:
+    """Look at two previews, the one whose content hash is smaller first; for `noise` see `verify`."""
+    seen = verify(first, second, settings, noise)
     return StoredLook(seen.kind, seen.explanation, seen.lineage)

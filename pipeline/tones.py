@@ -11,7 +11,7 @@ from pipeline.typical import Real, median, quantile
 
 Colours = NDArray[np.uint8]
 
-SAMPLES = 2000  # places that are enough to learn a change of colours from
+SAMPLES = 1000  # places that are enough to learn a change of colours from
 CHANGED_SHARE = 0.75  # of the picture: what moves in a part of it is no change of tone
 MAX_TONE_DRIFT = 8.0  # grey levels; less is no change of tone
 MAX_COLOUR_DRIFT = 5.0  # the same for Cr and Cb
@@ -103,8 +103,24 @@ def _fit(terms: Matrix, wanted: Matrix) -> tuple[Matrix, float]:
     return np.asarray(fit), typical
 
 
-def match_tones(source: Grey, target: Grey, cells: tuple[int, int], whole: NDArray[np.bool_]) -> tuple[Float, Float]:
-    """Bring the picture with more tones to the tones of the other: both as float32 levels.
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """What brings two pictures to the same tones: a table [256] for one of them, none for the other."""
+
+    source: Float | None
+    target: Float | None
+
+    def applied(self, source: Grey, target: Grey) -> tuple[Float, Float]:
+        """Give both pictures as levels with their tones made the same."""
+        return _levels(source, self.source), _levels(target, self.target)
+
+
+def _levels(grey: Grey, curve: Float | None) -> Float:
+    return grey.astype(np.float32) if curve is None else np.asarray(cv2.LUT(grey, curve), np.float32)
+
+
+def learn_curves(source: Grey, target: Grey, cells: tuple[int, int], whole: NDArray[np.bool_]) -> Curves:
+    """Learn how to bring the picture with more tones to the tones of the other.
 
     Brightening burns out, darkening drowns: of two pictures that differ by a tone curve, the one that lost tones is
     a function of the other, and not the other way round. The curve is read off the means of `cells` where `whole`.
@@ -112,17 +128,19 @@ def match_tones(source: Grey, target: Grey, cells: tuple[int, int], whole: NDArr
     ours = np.asarray(cv2.resize(source, cells, interpolation=cv2.INTER_AREA), np.uint8)[whole]
     theirs = np.asarray(cv2.resize(target, cells, interpolation=cv2.INTER_AREA), np.uint8)[whole]
     there, back = _tone_curve(ours, theirs), _tone_curve(theirs, ours)
-    left_there = np.abs(there[ours] - theirs).mean() / (theirs.std() + 2)
-    left_back = np.abs(back[theirs] - ours).mean() / (ours.std() + 2)
-    if left_there <= left_back:
-        return np.asarray(cv2.LUT(source, there), np.float32), target.astype(np.float32)
-    return source.astype(np.float32), np.asarray(cv2.LUT(target, back), np.float32)
+    left_there = np.abs(there[ours] - theirs).mean() / (_deviation(theirs) + 2)
+    left_back = np.abs(back[theirs] - ours).mean() / (_deviation(ours) + 2)
+    return Curves(there, None) if left_there <= left_back else Curves(None, back)
+
+
+def _deviation(levels: Grey) -> float:
+    return float(cv2.meanStdDev(levels)[1][0, 0])
 
 
 def _tone_curve(source: Grey, target: Grey) -> Float:
     """Map the source's grey levels onto what the target mostly shows in their place: a table [256]."""
     coarse = (source >> 3).astype(np.intp)
-    counts = np.bincount(coarse * 256 + target, minlength=32 * 256).reshape(32, 256)
+    counts = np.bincount((coarse << 8) + target, minlength=32 * 256).reshape(32, 256)
     below = counts.cumsum(axis=1)
     total = below[:, -1]
     medians = (2 * below >= total[:, None]).argmax(axis=1)

@@ -21,27 +21,30 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
-from pipeline.alignment import Alignment, Float, Grey, Points, align, find_points, project, refine
+from pipeline.alignment import Alignment, Float, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
-from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, linear_part
+from pipeline.corners import Points, find_points
+from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame
 from pipeline.lineage import find_lineage
+from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
 from pipeline.tones import Tones, mix_colours
+from pipeline.wording import find_difference, say_change
 from store.records import Lineage, MatchKind
 
 THUMB_PIXELS = 32
 NEAR_FRAME_PIXELS = 2.0
 _WAYS = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
-MIN_SHIFT_PIXELS = 0.1  # less is how well a refined alignment is known
 WELL_LAID = 0.9  # agreement from which no other alignment is tried
 SETTLED_PIXELS = 0.2  # of drift: less is no reason to look for corners
-NEARLY_LAID = 0.75  # agreement from which the drift of the windows leads to the place
 MAX_STEPS = 2
-MAX_DRIFT_PIXELS = 3.0  # a longer way is searched for from coarse to fine
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
 VAIN_RESIDUAL = 0.02
+MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression hides what would
+HARDLY = 1.05  # a step that explains less more is the last
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
+MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
@@ -63,7 +66,7 @@ class VerifySettings:
     max_odd_windows: Annotated[int, Ge(0)] = 20  # touching windows that differ, for a copy: a spot of 5 pixels
     max_odd_recoloured: Annotated[int, Ge(0)] = 40  # as many more where tones or colours changed as a whole
     max_drift_pixels: Annotated[float, Gt(0)] = 0.3  # by which the windows of one and the same frame may drift
-    max_grain: Annotated[float, Ge(0), Le(3)] = 1.25  # how much like two exposures, drift in pixels added
+    max_grain: Annotated[float, Ge(0), Le(3)] = 1.2  # how much like two exposures, drift in pixels added
     max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
     min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared, for a copy
     min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.97  # the same, for an overlap of few windows
@@ -87,6 +90,12 @@ class Prepared:
     def grey(self) -> Grey:
         """Give the grey of the preview [h, w]."""
         return self.tones.grey
+
+    @cached_property
+    def turned_thumbs(self) -> Float:
+        """Give the thumbnail mirrored and turned in all ways: [8, 1024]."""
+        ways = [np.rot90(self.thumb[:, ::-1] if mirrored else self.thumb, -quarter) for mirrored, quarter in _WAYS]
+        return np.stack(ways).reshape(len(_WAYS), -1)
 
     @cached_property
     def points(self) -> Points:
@@ -121,13 +130,18 @@ def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
     return Prepared(Tones(grey, np.ascontiguousarray(halved[..., 1:], np.uint8), small), thumb)
 
 
-def verify(a: Prepared, b: Prepared, settings: VerifySettings) -> SecondLook:
-    """Decide whether two prepared previews show the same picture, and what was changed."""
+def verify(a: Prepared, b: Prepared, settings: VerifySettings, noise: float = 0.0) -> SecondLook:
+    """Decide whether two prepared previews show the same picture, and what was changed.
+
+    `noise` is what compression is known to have put on the pixels of one of the two previews alone, in grey levels.
+    """
     best: _Judged | None = None
     for alignment in _alignments(a, b, settings):
         if best is not None and best.lies_as(alignment):
             break
-        judged = _judge(a, b, alignment, settings)
+        judged = _judge(a, b, alignment, settings, noise)
+        if judged is None:
+            continue
         if best is None or judged.rank > best.rank:
             best = judged
         if judged.settled(settings):
@@ -154,9 +168,8 @@ def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[
 
 def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | None:
     """Try the eight ways to lay one frame on the other; return the best where the thumbnails correlate."""
-    turned = [np.rot90(a.thumb[:, ::-1] if mirrored else a.thumb, -quarter) for mirrored, quarter in _WAYS]
-    correlations = [float((thumb * b.thumb).sum()) for thumb in turned]
-    best = int(np.argmax(correlations))
+    correlations = a.turned_thumbs @ b.thumb.ravel()
+    best = int(correlations.argmax())
     if correlations[best] < min_correlation:
         return None
     mirrored, quarter = _WAYS[best]
@@ -166,9 +179,11 @@ def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | N
 def _straightened(found: Alignment, a: Prepared, b: Prepared) -> Alignment:
     """Lay frame on frame where the corners found nearly the same: of the two, an edit makes that one."""
     corners = frame_corners(a.grey.shape)
-    for mirrored, quarter in _WAYS:
+    ours = project(found.matrix, corners)
+    apart = np.linalg.norm(ours[:, None] - frame_corners(b.grey.shape), axis=2).min(axis=1)
+    for mirrored, quarter in _WAYS if apart.max() < NEAR_FRAME_PIXELS else ():
         matrix = frame_to_frame(a.grey, b.grey, mirrored, quarter)
-        off = np.linalg.norm(project(matrix, corners) - project(found.matrix, corners), axis=1)
+        off = np.linalg.norm(project(matrix, corners) - ours, axis=1)
         if mirrored is found.mirrored and off.max() < NEAR_FRAME_PIXELS:
             return Alignment(matrix, 0, mirrored)
     return found
@@ -216,7 +231,7 @@ class _Judged:
     def look(self, settings: VerifySettings) -> SecondLook:
         """Put into words what was seen, and tell which of the two could be the original."""
         place, seen, kind = self.place, self.seen, self.kind
-        change = _change(place, self.framing, seen, kind, self.recoloured)
+        change = say_change(place, self.framing, seen, kind, self.recoloured)
         said = f"{place.inliers} points agree, " if place.inliers else ""
         said += f"{seen.agreement:.0%} of the overlap is the same"
         odd = seen.odd_box if kind is MatchKind.EDITED else None
@@ -226,7 +241,7 @@ class _Judged:
             place.inliers,
             self.overlap,
             seen.agreement,
-            _difference(place, seen) if kind is MatchKind.EDITED else None,
+            find_difference(place, seen) if kind is MatchKind.EDITED else None,
             f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
             find_lineage(place, self.framing, odd, settings.max_fill_levels) if kind else Lineage(),
         )
@@ -236,56 +251,62 @@ class _Judged:
 _Compared = tuple[Placement, Comparison, float, tuple[Grey, Grey]]
 
 
-def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Judged:
-    """Judge one alignment; follow the drift that the windows show as long as that explains more."""
-    best = _begin(a, b, alignment, settings)
+def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings, noise: float) -> _Judged | None:
+    """Judge one alignment; follow the drift that the windows show as long as that explains more.
+
+    Returns None where corners led to a place at which nothing goes together.
+    """
+    limits = settings.min_texture_levels, settings.min_correlation
+    if alignment.inliers:
+        settled = settle(a.grey, b.grey, alignment, *limits)
+        if settled is None:
+            return None
+        alignment = settled
+    best = _compared(a, b, alignment, settings, noise, None)
     for step in range(MAX_STEPS):
         place, seen, recoloured, _ = best
         hopeless = seen.agreement < NEARLY_LAID or seen.conflict > 2 * settings.max_conflict
-        if seen.drift_pixels < MIN_SHIFT_PIXELS or hopeless:
+        # A settled place is off by so little that what is left there would not become little.
+        hopeless |= alignment.inliers > 0 and seen.residual > 1.5 * settings.max_residual_moved
+        if seen.drift_pixels < ENOUGH_PIXELS or hopeless:
             break
         onto = seen.drift @ place.onto
         there = replace(alignment, matrix=np.asarray(np.linalg.inv(onto)) if place.swapped else onto)
-        followed = _compared(a, b, there, settings, best if seen.drift_pixels < SURE_SHIFT_PIXELS else None)
+        near = seen.drift_pixels < SURE_SHIFT_PIXELS
+        if not near:
+            there = settle(a.grey, b.grey, there, *limits) or there
+        followed = _compared(a, b, there, settings, noise, best if near else None)
         gain = 1.0
-        if not alignment.inliers and step == 0 and seen.drift_pixels < SURE_SHIFT_PIXELS:
+        if not alignment.inliers and step == 0 and near:
             # Where one is blurred (the other then has more detail than it shares) or recoloured, places are known
             # less well.
             gain = MIN_GAIN + min(max(followed[1].detail - 1.1, 0.0), 1.0) + 0.35 * _changed(recoloured)
         if seen.residual < gain * followed[1].residual + (gain - 1) * VAIN_RESIDUAL:
             break
         best = followed
+        if seen.residual < HARDLY * followed[1].residual:
+            break
     place, seen, recoloured = best[:3]
     framing = find_framing(place, seen.drift, settings.max_fill_levels)
     return _Judged(place, seen, framing, recoloured, _kind(seen, framing, recoloured, settings))
 
 
-def _begin(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings) -> _Compared:
-    """Lay over and compare; search from coarse to fine where corners left the windows far astray."""
-    best = _compared(a, b, alignment, settings, None)
-    astray = best[1].agreement < NEARLY_LAID and best[1].drift_pixels > MIN_SHIFT_PIXELS
-    if alignment.inliers and (astray or MAX_DRIFT_PIXELS < best[1].drift_pixels < np.inf):
-        refined_place = replace(alignment, matrix=refine(a.grey, b.grey, alignment.matrix))
-        refined = _compared(a, b, refined_place, settings, None)
-        best = min(best, refined, key=lambda tried: tried[1].residual)
-    return best
-
-
-def _compared(a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, near: _Compared | None) -> _Compared:
-    """Lay the finer picture over the coarser one. Colours are not measured again at a place `near` another."""
-    scale = float(np.sqrt(abs(np.linalg.det(linear_part(at.matrix, a.grey.shape)))))
-    swapped = scale > 1
-    source, target = (b, a) if swapped else (a, b)
-    onto = np.asarray(np.linalg.inv(at.matrix)) if swapped else at.matrix
-    if near is not None and near[0].swapped is swapped:
+def _compared(
+    a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, noise: float, near: _Compared | None
+) -> _Compared:
+    """Lay one over the other and compare. Colours and tones are not measured again at a place `near` another."""
+    place, scale = lay(a.grey, b.grey, at)
+    curves = None
+    if near is not None and near[0].swapped is place.swapped:
         recoloured, (ours, theirs) = near[2:]
+        curves = near[1].curves
     else:
-        ours, theirs, recoloured = mix_colours(source.tones, target.tones, onto)
-    placement = Placement(source.grey, target.grey, onto, swapped, at.mirrored, at.inliers)
-    drawn, inside = warp(ours, theirs.shape, onto, 1 / scale if swapped else scale, not placement.frames_meet)
+        source, target = (b, a) if place.swapped else (a, b)
+        ours, theirs, recoloured = mix_colours(source.tones, target.tones, place.onto)
+    drawn, inside = warp(ours, theirs.shape, place.onto, scale, not place.frames_meet)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
-    seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier)
-    return placement, seen, recoloured, (ours, theirs)
+    seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier, curves, noise)
+    return place, seen, recoloured, (ours, theirs)
 
 
 def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> MatchKind | None:
@@ -294,16 +315,29 @@ def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: Verif
         return None
     if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
         return None  # where half a picture was covered, the other half still fits exactly
-    explained = (
+    explained = _is_explained(seen, framing, recoloured, settings)
+    if not explained and seen.known[0] > 0 and seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE:
+        explained = _is_explained(seen.without_noise, framing, recoloured, settings)
+    return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
+
+
+def _is_explained(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
+    """Tell whether what was done to the whole picture explains all that differs."""
+    flat = seen.textured < settings.min_textured_share
+    return (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict
-        and (seen.spot_windows <= MAX_SPOT_WINDOWS or seen.residual > CLEAN_RESIDUAL or recoloured >= 1)
+        and (seen.spot_windows <= (MAX_PAGE_WINDOWS if seen.page else MAX_SPOT_WINDOWS) or _is_rough(seen, recoloured))
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
         <= _allowed(seen, framing.same, recoloured, settings)
         and _is_proven(seen, framing, recoloured, settings)
         and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
     )
-    return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
+
+
+def _is_rough(seen: Comparison, recoloured: float) -> bool:
+    """Tell whether so much differs all over that a spot tells nothing. On a page of text a spot always does."""
+    return not seen.page and (seen.residual > CLEAN_RESIDUAL or recoloured >= 1)
 
 
 def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:
@@ -355,44 +389,8 @@ def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: 
     lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
     least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
     trimmed = lacking < least_trim and not (framing.tilted and framing.filled)
-    if framing.bend > settings.max_bend or trimmed:
+    little = lacking < settings.max_moved  # as a camera that moved a little: of true crops one in fifty bends by half
+    if framing.bend > settings.max_bend * (0.5 if little else 1.0) or trimmed:
         return False
-    least = settings.min_detail_moved if lacking < settings.max_moved else least
+    least = settings.min_detail_moved if little else least
     return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)
-
-
-def _difference(place: Placement, seen: Comparison) -> tuple[float, float, float, float] | None:
-    """Give the box where the pair differs as shares of `a`."""
-    if seen.odd_box is None:
-        return None
-    x0, y0, x1, y1 = seen.odd_box
-    box = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
-    height, width = place.target.shape
-    if not place.swapped:
-        box = project(np.asarray(np.linalg.inv(place.onto)), box)
-        height, width = place.source.shape
-    left, top = np.clip(box.min(axis=0) / [width, height], 0, 1)
-    right, bottom = np.clip(box.max(axis=0) / [width, height], 0, 1)
-    return float(left), float(top), float(right - left), float(bottom - top)
-
-
-def _change(place: Placement, framing: Framing, seen: Comparison, kind: MatchKind | None, recoloured: float) -> str:
-    """Say in words what was done."""
-    parts: list[str] = []
-    if place.mirrored:
-        parts.append("mirrored")
-    if place.turned:
-        parts.append(f"turned by {abs(place.degrees):.0f}°")
-    if framing.filled and framing.source_covered == 1:
-        parts.append("with a border")
-    elif framing.inset:
-        parts.append("set into another picture")
-    elif min(framing.source_covered, framing.target_covered) < 0.97:
-        parts.append("cropped")
-    if recoloured >= 1:
-        parts.append("recoloured")
-    if kind is MatchKind.EDITED and seen.odd_box is not None and not framing.inset:
-        parts.append("edited in one place")
-    if not parts:
-        parts.append("re-encoded" if place.source.shape == place.target.shape else "resized")
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

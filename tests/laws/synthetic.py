@@ -78,7 +78,7 @@ class Looks:
 
     taken = 0
 
-    def verify(self, ours: bytes, theirs: bytes, _settings: object) -> Any:
+    def verify(self, ours: bytes, theirs: bytes, _settings: object, _noise: float = 0.0) -> Any:
         """Stand in for `pipeline.verify.verify`."""
         self.taken += 1
         kind = second_look(ours, theirs)

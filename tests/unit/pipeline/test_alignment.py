@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.alignment import Alignment, Grey, Matrix, align, find_points, project, refine
+from pipeline.alignment import Alignment, Grey, Matrix, align, project, refine
+from pipeline.corners import find_points
 
 
 def drawing(seed: int) -> Grey:

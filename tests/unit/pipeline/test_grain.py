@@ -94,8 +94,19 @@ def test_that_detail_is_shared_by_copies_and_not_by_strangers() -> None:
     rng = np.random.default_rng(3)
     one, other = (rng.normal(100, 20, (72, 96)).astype(np.float32) for _ in range(2))
     everywhere = np.ones((36, 48), np.bool_)
-    assert shared_detail(one, one, everywhere) == pytest.approx(1, abs=1e-3)
-    assert abs(shared_detail(one, other, everywhere)) < 0.1
+    assert shared_detail(one, one, everywhere) == pytest.approx((1, 1), abs=1e-3)
+    assert abs(shared_detail(one, other, everywhere)[0]) < 0.1
+
+
+def test_that_known_noise_is_taken_off_but_for_half_of_the_detail() -> None:
+    rng = np.random.default_rng(3)
+    one = rng.normal(100, 20, (288, 384)).astype(np.float32)
+    everywhere = np.ones((72, 96), np.bool_)
+    noisy = one + rng.normal(0, 8, one.shape).astype(np.float32)
+    seen, known = shared_detail(one, noisy, everywhere, 8.0)
+    assert seen < known < 2 * seen
+    assert shared_detail(one, noisy, everywhere)[1] == pytest.approx(seen)
+    assert shared_detail(one, noisy, everywhere, 1e3)[1] == pytest.approx(2 * seen)
 
 
 def moved(

@@ -23,15 +23,16 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with stand_ins():
         usual = vars(pipeline.tasks)["verify"]  # the stand-in
 
-        def verify(ours: bytes, theirs: bytes, settings: object) -> object:
+        def verify(ours: bytes, theirs: bytes, settings: object, _noise: float = 0.0) -> object:
             seen = usual(ours, theirs, settings)
             hashes = ours[5:37], theirs[5:37]
             if set(hashes) == {CROP.sha256, WHOLE.sha256}:
                 seen.lineage = Lineage(Relation.PART, 1 + hashes.index(WHOLE.sha256))
             return seen
 
-        monkeypatch.setattr(pipeline.tasks, "verify", verify)
-        yield
+        with monkeypatch.context() as patch:  # undone before the stand-in is
+            patch.setattr(pipeline.tasks, "verify", verify)
+            yield
 
 
 def keepers(world: World) -> dict[str, str | None]:
