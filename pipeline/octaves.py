@@ -18,7 +18,6 @@ from pipeline.decode import Pixels, shrink
 Floats = NDArray[np.float32]
 
 FEATURES = 91
-SHARP_ALONG = 38  # the feature that tells how sharp the sharpest tiles are along the worst direction, in doublings
 _LONG_SIDE = 256  # pixels: a blur that a person sees is wider than a pixel here, and noise has been averaged out
 _OCTAVES = 5
 _TILE = 16  # pixels of the finest octave

@@ -1,7 +1,8 @@
 """Sharpness, brightness and tones at one working size, and the verdict on them.
 
-Blur and over-exposure leave their marks on scale and on colour (`pipeline.octaves`, `pipeline.exposure`); two small
-networks tell these marks from fog, night, skies, soft backgrounds and white paper (`pipeline.gate`).
+Blur and over-exposure leave their marks on scale, spectrum and colour (`pipeline.octaves`, `pipeline.spectrum`,
+`pipeline.exposure`); small networks tell these marks from fog, night, skies, soft backgrounds and white paper
+(`pipeline.gate`).
 """
 
 import math
@@ -13,15 +14,16 @@ from pipeline.decode import Pixels, shrink
 from pipeline.detail import measure_detail
 from pipeline.exposure import exposure_features
 from pipeline.gate import load_gate
-from pipeline.octaves import SHARP_ALONG, focus_features, octave_energies
+from pipeline.octaves import focus_features, octave_energies
 from pipeline.settings import QualitySettings as QualitySettings
+from pipeline.spectrum import Floats, spectrum_features
 from store.records import Picture, Quality, VerdictKind
 
 _BLANK_CONTRAST = 1.0  # grey levels: nothing is in the picture
 _LEAST_SIDE = 48  # pixels: a smaller picture has too few tiles to be called blurred
 _LIT = 64  # grey from which a pixel of a dark frame counts as a light
-_SHARP = -0.2  # doublings: with so little fall along every direction a lens or a hand has hardly blurred the picture
-_DOUBT = 4.0  # logarithm of the odds: what that counts for the picture
+_CLEAR = -5.0  # logarithm of the odds: what a glance calls that sharp is not looked at again
+_LENIENCE = 0.5  # logarithm of the odds: of what the networks were taught to spare good pictures, the part taken back
 _SOFTNESS = 2.0  # logarithm of the odds per unit on the scale from 0 to 100
 
 
@@ -57,6 +59,11 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None, detail: float | Non
     )
 
 
+def blur_features(grey: Pixels) -> Floats:
+    """Describe what blur does to a grey working picture, uint8 [h, w], float32 [698]: by octaves, then by spectrum."""
+    return np.concatenate([focus_features(octave_energies(grey)), spectrum_features(grey)])
+
+
 def _sharpest(grey: Pixels) -> float:
     """Return 0 to 100: the sharpness of the sharpest region, 50 where blurred and sharp are equally likely.
 
@@ -65,9 +72,10 @@ def _sharpest(grey: Pixels) -> float:
     if min(grey.shape) < _LEAST_SIDE:
         return 100.0
     features = focus_features(octave_energies(grey))
-    score = load_gate("blur").score(features)
-    if features[SHARP_ALONG] > _SHARP:
-        score -= _DOUBT
+    score = load_gate("glance").score(features)
+    if score > _CLEAR:
+        score = (score + load_gate("blur").score(np.concatenate([features, spectrum_features(grey)]))) / 2
+    score += _LENIENCE
     return 100 / (1 + math.exp(score / _SOFTNESS))
 
 
@@ -82,10 +90,13 @@ def judge_quality(
 ) -> tuple[VerdictKind, str]:
     """Judge a picture by its quality alone: keep, blur, dark or bright, with a reason for people.
 
-    A file that `picture` knows to hold several is kept: one page that is blank condemns no others.
+    A file that `picture` knows to hold more than was looked at is kept: one page that is blank condemns no others, and
+    a drawing that is white on nothing is no blank page.
     """
     if picture is not None and picture.holds_several:
         return VerdictKind.KEEP, "it holds several pictures, and the first says nothing about the others"
+    if picture is not None and picture.holds_more:
+        return VerdictKind.KEEP, "it is transparent, and what it shows on another ground was not looked at"
     if quality.brightness < settings.min_brightness and quality.highlights < settings.min_lights:
         return VerdictKind.DARK, (
             f"mean brightness {quality.brightness:.1f} is below {settings.min_brightness:g}, and nothing is lit"

@@ -1,7 +1,7 @@
 """Train the quality gate: `python -m pipeline.training.gate --data DIR… --out DIR`.
 
 Makes good, blurred, shaken and over-exposed pictures from those given and drawn ones, measures them with the shipped
-features and fits the two small networks of `pipeline.gate`. Deterministic by seed; run it again with the same `--out`
+features and fits the small networks of `pipeline.gate`. Deterministic by seed; run it again with the same `--out`
 to go on after an interruption. Writes `dedupd-quality-1.safetensors` and `figures.json` to `--out`.
 """
 
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.gate import LIMIT, WEIGHTS, Floats, Gate
+from pipeline import octaves
+from pipeline.gate import LIMIT, PARTS, TURNS, WEIGHTS, Floats, Gate
+from pipeline.spectrum import ANGLES, POLAR, turned
 from pipeline.training.gate_data import Examples, build_examples, gate_sets
 
 Marks = NDArray[np.bool_]
 
-_PARTS = ("mean", "scale", "hidden", "bias", "output", "offset")
 _LEAST_DEVIATION = 1e-3  # a feature that never changes is left alone
 _FOLDS = 5  # one part in five is left out of the first fit, for the figures
 
@@ -42,10 +43,13 @@ class FitSettings:
     weight_decay: float = 0.01
     good_weight: float = 4.0  # all good pictures together against all bad ones: losing a good one is worse
     seed: int = 1
+    jitter: float = 0.0  # standard deviations of noise on the features: many of them say nearly the same
+    turns: bool = False  # the last features turn with the picture (`pipeline.spectrum.turned`)
 
 
 SETTINGS = {
-    "blur": FitSettings(units=16, networks=8, steps=1200, weight_decay=0.1, good_weight=2.5),
+    "glance": FitSettings(units=16, networks=2, steps=1200, weight_decay=0.1, good_weight=2.5),
+    "blur": FitSettings(units=24, networks=2, steps=1500, weight_decay=0.1, good_weight=2.0, jitter=0.5, turns=True),
     "blown": FitSettings(units=24, networks=8, steps=1000, weight_decay=0.03),
 }
 
@@ -58,6 +62,9 @@ def fit(features: Floats, bad: Marks, settings: FitSettings) -> Gate:
     if bad.all() or not bad.any():
         raise ValueError("a gate needs good and bad examples")
     mean, deviation = features.mean(0), features.std(0) + np.float32(_LEAST_DEVIATION)
+    if settings.turns:
+        for part in (mean, deviation):
+            part[-POLAR:] = np.tile(part[-POLAR:].reshape(ANGLES, -1).mean(0), ANGLES)  # no direction is special
     inputs = torch.from_numpy(np.clip((features - mean) / deviation, -LIMIT, LIMIT))
     weights = np.where(bad, 1 / bad.sum(), settings.good_weight / (~bad).sum()) * len(bad) / 2
     nets = [
@@ -68,10 +75,11 @@ def fit(features: Floats, bad: Marks, settings: FitSettings) -> Gate:
     return Gate(
         mean=mean,
         scale=1 / deviation,
-        hidden=hidden.reshape(-1, features.shape[1]),
+        hidden=hidden.reshape(-1, features.shape[1]).astype(np.float16).astype(np.float32),  # as it is stored
         bias=bias.ravel(),
         output=np.asarray(output.ravel() / settings.networks, np.float32),
         offset=offset.mean(0),
+        turns=turned(TURNS) if settings.turns else None,
     )
 
 
@@ -86,14 +94,25 @@ def _fit_one(
     )
     optimizer = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3 * settings.learning_rate, total_steps=settings.steps)
+    views = torch.from_numpy(turned(ANGLES)) if settings.turns else None
     for _ in range(settings.steps):
         chosen = torch.randint(0, len(inputs), (settings.batch,), generator=random)
-        loss = binary_cross_entropy_with_logits(net(inputs[chosen])[:, 0], bad[chosen], weight=weights[chosen])
+        batch = inputs[chosen] if views is None else _seen_anyhow(inputs[chosen], views, random)
+        if settings.jitter:
+            batch = batch + settings.jitter * torch.randn(batch.shape, generator=random)
+        loss = binary_cross_entropy_with_logits(net(batch)[:, 0], bad[chosen], weight=weights[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types for it
         optimizer.step()
         schedule.step()
     return [np.asarray(part.detach().numpy(), np.float32) for part in net.parameters()]
+
+
+def _seen_anyhow(batch: torch.Tensor, views: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Turn and mirror each picture of a batch, [n, features], at random."""
+    chosen = views[torch.randint(0, len(views), (len(batch),), generator=random)]
+    still = batch.shape[1] - views.shape[1]
+    return torch.cat([batch[:, :still], batch[:, still:].gather(1, chosen)], dim=1)
 
 
 def errors(gate: Gate, features: Floats, bad: Marks) -> dict[str, float]:
@@ -108,10 +127,11 @@ def errors(gate: Gate, features: Floats, bad: Marks) -> dict[str, float]:
 
 
 def train(examples: Examples, settings: dict[str, FitSettings]) -> tuple[dict[str, Gate], dict[str, dict[str, float]]]:
-    """Fit both gates on everything; return them with the figures of gates that never saw a fifth of the originals."""
+    """Fit the gates on everything; return them with the figures of gates that never saw a fifth of the originals."""
     gates: dict[str, Gate] = {}
     figures: dict[str, dict[str, float]] = {}
     for name, features, bad, original in (
+        ("glance", examples.blur[:, : octaves.FEATURES], examples.blurred, examples.blur_original),
         ("blur", examples.blur, examples.blurred, examples.blur_original),
         ("blown", examples.blown, examples.blown_out, examples.blown_original),
     ):
@@ -122,8 +142,11 @@ def train(examples: Examples, settings: dict[str, FitSettings]) -> tuple[dict[st
 
 
 def save_gates(gates: dict[str, Gate], path: Path) -> None:
-    """Write the gates as `pipeline.gate.load_gate` reads them."""
-    save_file({f"{name}.{part}": getattr(gate, part) for name, gate in gates.items() for part in _PARTS}, path)
+    """Write the gates as `pipeline.gate.load_gate` reads them, the hidden weights in half precision."""
+    tensors = {f"{name}.{part}": getattr(gate, part) for name, gate in gates.items() for part in PARTS}
+    save_file(
+        {key: array.astype(np.float16) if key.endswith("hidden") else array for key, array in tensors.items()}, path
+    )
 
 
 def parser() -> argparse.ArgumentParser:

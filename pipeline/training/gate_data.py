@@ -1,7 +1,8 @@
 """What the quality gate learns from: good pictures, the same ones spoilt by optics, and drawn ones, as features.
 
 No picture is kept: each becomes the features that the shipped gate would see (`pipeline.octaves`,
-`pipeline.exposure`). One shard per set of pictures, written whole, so that an interrupted run goes on with the next.
+`pipeline.spectrum`, `pipeline.exposure`). One shard per set of pictures, written whole, so that an interrupted run
+goes on with the next.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pipeline import exposure, octaves
+from pipeline import exposure, octaves, spectrum
 from pipeline.decode import Pixels, decode, shrink
-from pipeline.quality import working_grey
+from pipeline.quality import blur_features, working_grey
 from pipeline.settings import DecodeSettings
 from pipeline.training.drawn import NATURE
 from pipeline.training.looks import LOOKS, cut_out
-from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, overexposed
+from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, disc, overexposed
 from pipeline.training.papers import PAPERS
 from pipeline.training.soft import SOFT
 from store.errors import DecodeError
@@ -33,6 +34,7 @@ Floats = NDArray[np.float32]
 Spoilt = tuple[str, Pixels]  # "good", "white" (good, and shown to the exposure gate alone), "blur" or "blown"
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+BLUR_FEATURES = octaves.FEATURES + spectrum.RINGS + spectrum.POLAR
 _LARGEST = 400  # long side of the pictures worked on: the features are measured at 256
 _SMALLEST = 64  # short side
 _FARTHEST = 1 / 30  # of the long side: the widest blur
@@ -46,7 +48,10 @@ _SLIGHT_EVERY = 2
 _SLIGHT = (0.15, 0.4)  # of the spread from which a picture is blurred: a good one may be that soft
 _COARSE_EVERY = 3
 _COARSE = (30, 70)  # JPEG quality
+_NARROW = 1.5  # power of the evenly drawn share of the way from the least to the widest blur: more near the least
 _PLAIN, _CURVED = BLURS[:3], BLURS[3:]
+_LOOKED_AT = 256  # pixels
+_DOUBLINGS = 3.3  # of the least blur: as far as programs are made to blur
 _CLIPPED = (0.6, 0.99)  # share of the picture that over-exposure clips
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 
@@ -55,7 +60,7 @@ _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 class Examples:
     """Hold features and what they are features of; those of exposure only where a picture has enough white."""
 
-    blur: Floats  # [n, octaves.FEATURES]
+    blur: Floats  # [n, BLUR_FEATURES]
     blurred: NDArray[np.bool_]  # [n]
     blur_original: NDArray[np.int32]  # [n]: which original; those of one are never on both sides of a split
     blown: Floats  # [m, exposure.FEATURES]
@@ -118,8 +123,8 @@ def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
     if number % _COARSE_EVERY == 0:
         yield "good", developed(toned(rgb.astype(np.float32), rng), rng, 0, int(rng.integers(*_COARSE)))
     farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
-    for kind in (*_CURVED, *rng.permutation(_PLAIN)[:2]):
-        spread = float(np.exp(rng.uniform(np.log(least), np.log(farthest))))
+    for kind in (*_CURVED, str(rng.choice(_CURVED)), *rng.permutation(_PLAIN)[:2]):
+        spread = float(least * (farthest / least) ** (rng.random() ** _NARROW))
         yield "blur", developed(toned(blurred(rgb, str(kind), spread, rng), rng), rng)
     yield "white", developed(cut_out(_in_part_grey(rgb, rng), rng).astype(np.float32), rng, float(rng.choice((0, 1))))
     for name in rng.permutation(_WHITE_LOOKS)[:2]:
@@ -128,6 +133,21 @@ def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
     for how in EXPOSURES:
         levels = overexposed(_in_part_grey(rgb, rng), rng.uniform(*_CLIPPED), how)
         yield "blown", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 3)))))
+
+
+def smoothed(rgb: Pixels, number: int, rng: Generator) -> Pixels:
+    """Blur as programs do: in levels, at the size the gate looks at, without noise; far wider than a lens would."""
+    grey = shrink(working_grey(rgb), _LOOKED_AT)
+    sigma = clear_spread(grey) * 2 ** rng.uniform(0, _DOUBLINGS)
+    if number % 2:
+        blurry = cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    else:
+        blurry = cv2.filter2D(grey, -1, disc(2 * sigma), borderType=cv2.BORDER_REFLECT)
+    soft = np.asarray(blurry, np.uint8)
+    if rng.random() < 0.7:
+        data = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 98))])[1]
+        soft = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+    return np.repeat(soft[..., None], 3, 2)
 
 
 def _in_part_grey(rgb: Pixels, rng: Generator) -> Pixels:
@@ -157,6 +177,7 @@ def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tupl
             continue
         if min(rgb.shape[:2]) >= _SMALLEST:
             yield from ((number, made) for made in spoilt(rgb, number, np.random.default_rng([*seed, number])))
+            yield number, ("blur", smoothed(rgb, number, np.random.default_rng([*seed, number, 1])))
 
 
 def measured(gate_set: GateSet) -> Examples:
@@ -167,14 +188,14 @@ def measured(gate_set: GateSet) -> Examples:
     source = _photographed(gate_set.files, gate_set.seed) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed)
     for original, (kind, rgb) in source:
         if kind in ("good", "blur"):
-            blur.append(octaves.focus_features(octaves.octave_energies(working_grey(rgb))))
+            blur.append(blur_features(working_grey(rgb)))
             marks["blur"].append((kind == "blur", original))
         white = exposure.exposure_features(rgb) if kind != "blur" else None
         if white is not None:
             blown.append(white)
             marks["blown"].append((kind == "blown", original))
     return Examples(
-        *_table(blur, octaves.FEATURES, marks["blur"]),
+        *_table(blur, BLUR_FEATURES, marks["blur"]),
         *_table(blown, exposure.FEATURES, marks["blown"]),
     )
 

@@ -19,7 +19,7 @@ Random = np.random.Generator
 
 _LEVELS = np.arange(256) / 255.0
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
-BLURS = ("gaussian", "defocus", "motion", "shake", "tremor")
+BLURS = ("gaussian", "defocus", "motion", "shake", "tremor", "sway")
 EXPOSURES = ("light", "levels", "lift")
 _CLEAR_SPREAD = 1 / 200  # of the long side: from here on a person calls a picture blurred
 _LEAST_SPREAD = 1.5  # pixels
@@ -67,9 +67,29 @@ def tremor(sigma: float, random: Random) -> Floats:
     """
     course = random.uniform(0, 2 * np.pi) + np.cumsum(random.normal(0, random.uniform(0.5, 5), _STEPS)) / _STEPS**0.5
     pace = np.exp(np.cumsum(random.normal(0, random.uniform(0, 1.5), _STEPS)) / _STEPS**0.5)
-    path = np.cumsum(pace * np.stack([np.cos(course), np.sin(course)]), axis=1)
-    path -= path.mean(axis=1, keepdims=True)
-    path *= sigma / np.sqrt(np.linalg.eigvalsh(path @ path.T / _STEPS)[-1])
+    return _path(np.cumsum(pace * np.stack([np.cos(course), np.sin(course)]), axis=1), sigma)
+
+
+def sway(sigma: float, random: Random) -> Floats:
+    """Return the path of a hand that sways while it drifts, float32 [n, n]: few sinusoids and a straight course.
+
+    `sigma` as for `tremor`. Where the hand turns round it dwells: the path has bright ends, and edges become double.
+    """
+    time = np.linspace(0, 1, _STEPS)
+    waves = [
+        random.normal(0, 1 / turns, (2, 1)) * np.sin(2 * np.pi * (turns * time + random.uniform()))
+        for turns in random.uniform(0.3, 2.5, int(random.integers(1, 4)))
+    ]
+    return _path(random.normal(0, random.uniform(0, 2), (2, 1)) * time + np.sum(waves, axis=0), sigma)
+
+
+_WALKS = {"tremor": tremor, "sway": sway}
+
+
+def _path(path: NDArray[np.floating], sigma: float) -> Floats:
+    """Return the light that a path, [2, steps], leaves where it is as large as `sigma` asks for."""
+    path = path - path.mean(axis=1, keepdims=True)
+    path *= sigma / np.sqrt(np.linalg.eigvalsh(path @ path.T / path.shape[1])[-1])
     return _exposed(path[0], path[1], int(np.ceil(np.abs(path).max())) + 2)
 
 
@@ -88,7 +108,7 @@ def _exposed(x: NDArray[np.floating], y: NDArray[np.floating], half: int) -> Flo
 def blurred(rgb: Pixels, kind: str, sigma: float, random: Random) -> Floats:
     """Blur in linear light so that a point spreads by `sigma` pixels; return levels.
 
-    `kind` is "gaussian", "defocus", "motion" (straight), "shake" (along a curve) or "tremor" (a random walk).
+    `kind` is "gaussian", "defocus", "motion" (straight), "shake" (along a curve), "tremor" (a random walk) or "sway".
     """
     light = to_light(rgb)
     if kind == "gaussian":
@@ -97,8 +117,8 @@ def blurred(rgb: Pixels, kind: str, sigma: float, random: Random) -> Floats:
         kernel = disc(2 * sigma)
     elif kind == "motion":
         kernel = shake(sigma * 12**0.5, random.uniform(0, np.pi))
-    elif kind == "tremor":
-        kernel = tremor(sigma, random)
+    elif kind in _WALKS:
+        kernel = _WALKS[kind](sigma, random)
     else:
         bend = random.uniform(0.8, 2.5) * random.choice((-1, 1))
         kernel = shake(1.1 * sigma * 12**0.5, random.uniform(0, 2 * np.pi), bend)

@@ -18,6 +18,7 @@ from pipeline.training.drawn import (
     bumps,
     colour_between,
     draw_size,
+    flat,
     fractal,
     places,
     spread,
@@ -103,6 +104,92 @@ def haze(rng: Generator) -> Levels:
     return np.asarray(picture)
 
 
+def lights(rng: Generator) -> Levels:
+    """Paint lamps, suns or a moon with their halos before a gradient or bands of colour."""
+    size = draw_size(rng)
+    y, x = places(size)
+    stops = np.sort(np.r_[0, rng.uniform(0, 1, int(rng.integers(0, 5))), 1])
+    way = along(size, float(rng.choice((np.pi / 2, rng.uniform(0, 2 * np.pi)))))[..., 0]
+    dark = rng.uniform(0, 150)
+    picture = np.stack([np.interp(way, stops, rng.uniform(dark, dark + 105, len(stops))) for _ in range(3)], 2)
+    for _ in range(int(rng.integers(1, 5))):
+        away = np.hypot((x - rng.uniform(0, 1)) * size[1] / size[0], y - rng.uniform(0, 1)) / rng.uniform(0.01, 0.12)
+        halo = np.exp(-away) if rng.random() < 0.5 else 1 / (1 + away ** rng.uniform(1.5, 3))
+        picture = picture + rng.uniform(60, 300) * colour_between(rng, 0.6, 1) * halo
+    return np.asarray(picture)
+
+
+def curtains(rng: Generator) -> Levels:
+    """Paint curtains of light: sharp along one rim, fading to the other side, in part among stars."""
+    size = draw_size(rng)
+    y, x = places(size)
+    picture = flat(size, colour_between(rng, 0, 40)) * (1 + rng.uniform(0, 1) * y)
+    for _ in range(int(rng.integers(1, 4))):
+        knots = np.linspace(0, 1, int(rng.integers(4, 14)))
+        rim = rng.uniform(0.3, 0.8) + np.interp(x[0, :, 0], knots, rng.normal(0, rng.uniform(0.02, 0.2), len(knots)))
+        above = (rim[None, :, None] - y) / rng.uniform(0.05, 0.3)
+        light = np.where(above > 0, np.exp(-above), np.exp(above * rng.uniform(3, 12)))
+        rays = 1 + rng.uniform(0, 0.4) * fractal(rng, size, rng.uniform(2, 5), 4, 0.6, rng.uniform(0.1, 0.6))
+        picture = picture + colour_between(rng, 0, 220) * light * np.clip(rays, 0, 2)
+    if rng.random() < 0.5:
+        stars = rng.random(size) < rng.uniform(0.0002, 0.002)
+        picture = np.where(stars[..., None], rng.uniform(90, 255), picture)
+    return np.asarray(picture)
+
+
+def petals(rng: Generator) -> Levels:
+    """Paint flowers, shells or stars, drawn softly or not, on a ground far out of focus."""
+    size = draw_size(rng)
+    y, x = places(size)
+    ground = np.concatenate([bumps(rng, size, *map(int, rng.integers(2, 9, 2))) for _ in range(3)], 2)
+    picture = colour_between(rng, 30, 200) + ground * rng.uniform(3, 35)
+    for _ in range(int(rng.integers(1, 4))):
+        right, down = (x - rng.uniform(0.2, 0.8)) * size[1] / size[0], y - rng.uniform(0.2, 0.8)
+        turn, leaves = np.arctan2(down, right) + rng.uniform(0, 6), int(rng.integers(2, 16))
+        away = np.hypot(right, down) / rng.uniform(0.05, 0.4)
+        reach = 1 + rng.uniform(0, 0.5) * np.cos(leaves * turn) + rng.uniform(0, 0.2) * np.cos(2 * leaves * turn)
+        cover = 1 / (1 + np.exp(-np.clip((reach - away) * np.exp(rng.uniform(2.5, 5)), -30, 30)))
+        shade = 1 + rng.uniform(0, 0.35) * np.cos(away * rng.uniform(2, 30) + int(rng.integers(0, 3)) * leaves * turn)
+        rough = rng.uniform(0, 10) * fractal(rng, size, 3, 6, rng.uniform(0.4, 0.8)) if rng.random() < 0.6 else 0
+        picture = picture * (1 - cover) + (colour_between(rng, 50, 240) * shade + rough) * cover
+    return np.asarray(picture)
+
+
+def blobs(rng: Generator) -> Levels:
+    """Paint heaps of soft blobs of many sizes: fair-weather clouds, fruit in haze, wax, jelly."""
+    size = draw_size(rng)
+    y, x = places(size)
+    picture = colour_between(rng, 20, 180) * (1 - y) + colour_between(rng, 60, 230) * y
+    depth = np.zeros((*size, 1), np.float32)
+    for _ in range(int(rng.integers(1, 9))):
+        middle, wide = rng.uniform(0, 1, 2), np.exp(rng.uniform(np.log(0.02), np.log(0.2)))
+        for _ in range(int(rng.integers(1, 12))):
+            place = middle + rng.normal(0, wide, 2) * (1, rng.uniform(0.2, 1))
+            across, down = wide * rng.uniform(0.2, 1.1, 2) * (1, rng.uniform(0.4, 1))
+            away = np.hypot((x - place[0]) / across, (y - place[1]) / down)
+            depth += np.exp(-(away ** rng.uniform(1.3, 3)))
+    cover = 1 - np.exp(-depth * rng.uniform(0.3, 2.5))
+    return np.asarray(picture * (1 - cover) + colour_between(rng, 60, 255) * (1 - rng.uniform(0, 0.2) * depth) * cover)
+
+
+def vapour(rng: Generator) -> Levels:
+    """Paint a layer of cloud, steam or smoke as a field of random phases whose power falls by a law."""
+    size = draw_size(rng)
+    y, _ = places(size)
+    down, across = np.fft.fftfreq(size[0])[:, None] * rng.uniform(0.4, 2.5), np.fft.rfftfreq(size[1])[None]
+    frequency = np.hypot(down, across)
+    frequency[0, 0] = np.inf
+    waves = np.exp(2j * np.pi * rng.random(frequency.shape)) * frequency ** -(rng.uniform(2, 5) / 2)
+    field = np.fft.irfft2(waves, size)[..., None]
+    field = field / field.std()
+    picture = colour_between(rng, 20, 210) * (1 - y) + colour_between(rng, 60, 230) * y
+    if rng.random() < 0.5:
+        return np.asarray(picture + colour_between(rng, 0.8, 1.2) * field * rng.uniform(2, 30))
+    cover = np.clip(rng.uniform(0.1, 0.7) + rng.uniform(0.1, 0.8) * field, 0, 1) ** rng.uniform(0.7, 2)
+    return np.asarray(picture * (1 - cover) + colour_between(rng, 150, 255) * cover)
+
+
 SOFT: dict[str, Callable[[Generator], Levels]] = {
-    painter.__name__.replace("_", " "): painter for painter in (soft_shapes, heaped_clouds, blend, folds, haze)
+    painter.__name__.replace("_", " "): painter
+    for painter in (soft_shapes, heaped_clouds, blend, folds, haze, lights, curtains, petals, blobs, vapour)
 }

@@ -1,7 +1,7 @@
 """The recipe of the quality gate: optics, drawn pictures, features, fit, weights, all on a tiny set."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +9,38 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from pipeline import exposure, octaves
 from pipeline.decode import Pixels
 from pipeline.gate import WEIGHTS, load_gate
+from pipeline.spectrum import POLAR, turned
 from pipeline.training import gate as recipe
 from pipeline.training.drawn import NATURE
 from pipeline.training.gate import FitSettings, errors, fit
-from pipeline.training.gate_data import THREEFOLD, Examples, GateSet, build_examples, gate_sets, measured, spoilt
+from pipeline.training.gate_data import (
+    BLUR_FEATURES,
+    THREEFOLD,
+    Examples,
+    GateSet,
+    build_examples,
+    gate_sets,
+    measured,
+    spoilt,
+)
 from pipeline.training.looks import LOOKS
-from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, overexposed, to_levels, to_light, tremor
+from pipeline.training.optics import (
+    BLURS,
+    EXPOSURES,
+    blurred,
+    clear_spread,
+    overexposed,
+    sway,
+    to_levels,
+    to_light,
+    tremor,
+)
 from pipeline.training.papers import PAPERS
 from pipeline.training.soft import SOFT
 from tests.scenes import draw
@@ -71,9 +92,12 @@ def test_over_exposure_clips_the_share_asked_for(how: str, share: float) -> None
     assert (overexposed(scene(), share, how).min(2) >= 254.5).mean() == pytest.approx(share, abs=0.06)
 
 
+@pytest.mark.parametrize("path", [tremor, sway])
 @pytest.mark.parametrize("sigma", [1.5, 6.0])
-def test_a_tremor_spreads_a_point_as_far_as_asked(sigma: float) -> None:
-    kernel = tremor(sigma, np.random.default_rng(5))
+def test_an_unsteady_hand_spreads_a_point_as_far_as_asked(
+    path: Callable[[float, np.random.Generator], NDArray[np.float32]], sigma: float
+) -> None:
+    kernel = path(sigma, np.random.default_rng(5))
     assert kernel.sum() == pytest.approx(1, abs=1e-4)
     middle = kernel.shape[0] // 2
     y, x = (part - middle for part in np.mgrid[: kernel.shape[0], : kernel.shape[0]])
@@ -88,12 +112,13 @@ def test_light_and_levels_are_each_other_s_inverse() -> None:
 
 def test_one_original_gives_good_and_bad_pictures_and_always_a_shake() -> None:
     kinds = [kind for kind, _ in spoilt(scene(), 0, np.random.default_rng(1))]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 6, "blur": 4, "white": 3, "blown": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 6, "blur": 6, "white": 3, "blown": 3}
     assert len(LOOKS) == len(set(LOOKS))
 
 
 def test_features_are_those_of_the_shipped_gate(examples: Examples) -> None:
-    assert examples.blur.shape[1] == octaves.FEATURES == len(load_gate("blur").mean)
+    assert examples.blur.shape[1] == BLUR_FEATURES == len(load_gate("blur").mean)
+    assert len(load_gate("glance").mean) == octaves.FEATURES
     assert examples.blown.shape[1] == exposure.FEATURES == len(load_gate("blown").mean)
     assert examples.blurred.any() and not examples.blurred.all()
     assert examples.blown_out.any() and not examples.blown_out.all()
@@ -146,6 +171,16 @@ def test_a_fitted_gate_is_repeatable_and_spares_good_pictures_as_told(one_thread
     assert careful["bad_passed"] > careless["bad_passed"]
 
 
+def test_a_gate_that_learns_from_all_sides_judges_a_turned_picture_alike(one_thread: None) -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(0, 1, (200, 3 + POLAR)).astype(np.float32)
+    bad = features[:, 3:].reshape(200, 16, -1)[:, :, 0].max(1) > 1.8
+    gate = fit(features, bad, replace(QUICK, turns=True, jitter=0.3))
+    for view in turned(8)[[1, 7, 9]]:
+        other = np.concatenate([features[0, :3], features[0, 3:][view]])
+        assert gate.score(other) == pytest.approx(gate.score(features[0]), abs=1e-4)
+
+
 def test_a_gate_needs_both_classes() -> None:
     with pytest.raises(ValueError, match="good and bad"):
         fit(np.zeros((3, 2), np.float32), np.zeros(3, np.bool_), QUICK)
@@ -154,14 +189,15 @@ def test_a_gate_needs_both_classes() -> None:
 def test_the_command_writes_weights_that_the_gate_reads(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
-    monkeypatch.setattr(recipe, "SETTINGS", {"blur": QUICK, "blown": QUICK})
+    quick = {"glance": QUICK, "blur": replace(QUICK, turns=True), "blown": QUICK}
+    monkeypatch.setattr(recipe, "SETTINGS", quick)
     arguments = ["--data", str(photos), "--out", str(tmp_path), "--limit", "3", "--drawn", "1"]
     assert recipe.main(arguments) == 0
     made, shipped = load_file(tmp_path / WEIGHTS.name), load_file(WEIGHTS)
     assert set(made) == set(shipped)
-    assert all(array.dtype == np.float32 for array in made.values())
+    assert {key: array.dtype for key, array in made.items()} == {key: array.dtype for key, array in shipped.items()}
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert set(figures) == {"blur", "blown"}
+    assert set(figures) == {"glance", "blur", "blown"}
     first = (tmp_path / WEIGHTS.name).read_bytes()
     assert recipe.main(arguments) == 0
     assert (tmp_path / WEIGHTS.name).read_bytes() == first
