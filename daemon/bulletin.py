@@ -79,7 +79,9 @@ class Bulletin:
         return sum(images for _, images in self._done) / _RATE_SECONDS
 
     def _index(self) -> IndexStatus:
-        knowledge = self._session.flow.knowledge
+        if (flow := self._session.open_flow) is None:  # before the start and after the end: nothing is made for this
+            return self._latest.index if self._latest else IndexStatus()
+        knowledge = flow.knowledge
         if not knowledge.indexes.loaded:
             return IndexStatus(knowledge.model_id, self._session.catalog.count_embeddings(knowledge.model_id), "")
         vectors = knowledge.indexes.vectors

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -140,7 +141,8 @@ def _usage_hint(error: click.ClickException) -> str:
 def _fail(error: DedupdError, words: list[str]) -> int:
     """Tell what went wrong in one line, and the way out in another."""
     message, hint = printable(error.message), printable(error.hint)
-    print(f"dedupd: {message}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
+    with suppress(OSError):  # where stderr leads may be full; the exit code says it too
+        print(f"dedupd: {message}" + (f"\n  hint: {hint}" if hint else ""), file=sys.stderr)
     if "--json" in words:
         answer: dict[str, Any] = {"schema": 1, "error": message, "hint": hint, "exit_code": error.exit_code}
         print(json.dumps(answer))

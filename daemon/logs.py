@@ -70,6 +70,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, lines_per_minute: int) -> None:
         super().__init__(stream)
         self._limit = RateLimit(lines_per_minute)
+        self._lost = 0  # lines that found no room: the log may lie on a disk that is full
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, after summaries that are due."""
@@ -78,7 +79,19 @@ class LineHandler(logging.StreamHandler[TextIO]):
         # A foreign record's `msg` is its template: "%s failed" is one event, whatever the name.
         event = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
         if self._limit.admit(str(event), record.levelno, now):
+            lost, self._lost = self._lost, 0
             super().emit(record)
+            if lost and not self._lost:
+                self._tell("lines lost, the log could not be written", logging.WARNING, lines=lost)
+            else:
+                self._lost += lost
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Count a line that could not be written, and go on; only a mistake in the record itself is shown."""
+        if isinstance(sys.exception(), OSError):
+            self._lost += 1
+        else:
+            super().handleError(record)
 
     def close(self) -> None:
         """Tell what was left out so far, then close."""
@@ -87,8 +100,11 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def _summarise(self, now: float) -> None:
         for event, level, lines in self._limit.summaries(now):
-            facts = {"msg": "lines left out", "levelno": level, "levelname": logging.getLevelName(level)}
-            super().emit(logging.makeLogRecord({**facts, "of": event, "lines": lines}))
+            self._tell("lines left out", level, of=event, lines=lines)
+
+    def _tell(self, event: str, level: int, **facts: object) -> None:
+        named = {"msg": event, "levelno": level, "levelname": logging.getLevelName(level)}
+        super().emit(logging.makeLogRecord({**named, **facts}))
 
 
 def set_up_logging(

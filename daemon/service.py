@@ -9,6 +9,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from daemon.session import Session
 from daemon.space import StateSpace
 from daemon.stopping import StopRequest
 from daemon.terminal import plural
+from daemon.tidying import give_memory_back
 from store.database import is_damage, is_full, sqlite3
 from store.errors import DedupdError
 
@@ -60,36 +62,66 @@ class Service:
         self._short = ""  # what is missing while the disk is full
         self._looked_for_space = -math.inf
         self._started = time.time_ns(), time.monotonic_ns()
+        self._parts = ExitStack()  # how to close what `_set_up` made, the last first
+        self._whole = False  # whether all of it is there
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT; the caller holds the session open."""
+        """Work until SIGTERM or SIGINT; the caller holds the session open.
+
+        A full disk pauses the loop; one that is met while the parts are made (`store.database.is_full`) is raised,
+        and the caller begins anew when there is room.
+        """
         self._bulletin.publish("starting", [], 0, force=True)
         self._on_signals()
         self._set_up()
         notify(READY=1, STATUS="watching")
         self._log.info("started", folders=[hot.path for hot in self._session.settings.hot_folder])
+        begins_anew = False
         try:
             while self._stop is None or not self._stop.asked:
                 self._guarded_turn()
+        except Exception as error:
+            begins_anew = is_full(error)
+            raise
         finally:
-            notify(STOPPING=1)
+            if not begins_anew:
+                notify(STOPPING=1)
             self._tear_down()
-            self._bulletin.publish("stopped", [], self._session.arrivals.count(), force=True)
-            self._log.info("stopped")
+            if not begins_anew:
+                self._bulletin.publish("stopped", [], self._session.arrivals.count(), force=True)
+                self._log.info("stopped")
 
     # -- start and end ----------------------------------------------------------------------------------------------
 
     def _on_signals(self) -> None:
         signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reload", True))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))  # one that came during the start comes now
 
     def _set_up(self) -> None:
+        """Make all parts, or, on any exception, none."""
+        try:
+            self._make_parts()
+            self._roots.start()
+            self._act(everything=True)
+            self._errands.back_up()
+        except BaseException:
+            self._tear_down()
+            raise
+        self._whole = True
+
+    def _make_parts(self) -> None:
         session, settings = self._session, self._session.settings
+        self._parts.callback(session.close_flow)
+        self._parts.callback(self._snapshot_at_end)
         self._roots = Roots(session, self._put)
+        self._parts.callback(self._roots.close)
         if session.flow.needs_rejudging and not session.flow.migrating:
             session.flow.rejudge(session.clock_ns(), lambda done, total: tell_of_start(f"embedding {done} of {total}"))
         self._reception = Reception(session, self._roots.watched)
+        self._parts.callback(self._reception.close)
         session.ingest.torn_settle_seconds = settings.settle.torn_settle_seconds
         self._errands = Errands(session, self._roots, self._reception, self._tell_manager)
+        self._parts.callback(self._errands.close)
         self._space = StateSpace(session.state.path, settings.upkeep.min_free_state_mb << 20)
         self._pulse = Pulse(
             {
@@ -112,20 +144,18 @@ class Service:
             lambda name: self._put("job", name),
         )
         self._schedule.start()
-        self._roots.start()
-        self._act(everything=True)
-        self._errands.back_up()
+        self._parts.callback(self._schedule.close)
 
     def _tear_down(self) -> None:
-        self._schedule.close()
-        self._roots.close()
-        self._reception.close()
-        self._errands.close()
+        """Close what is open, the last first; each is closed, whatever becomes of the others."""
+        self._whole = False
+        self._parts.close()
+
+    def _snapshot_at_end(self) -> None:
         try:
             self._session.flow.snapshot()
         except (OSError, DedupdError, sqlite3.Error) as error:  # it is a cache; the next start builds it again
             self._log.warning("no snapshot of the index", reason=str(error))
-        self._session.close_flow()
 
     def _put(self, kind: str, content: Any) -> None:
         self._inbox.put((kind, content))
@@ -136,6 +166,8 @@ class Service:
         try:
             self._turn()
         except Exception as error:
+            if not self._whole:  # a reload could not make its parts
+                raise
             if is_full(error):
                 self._space.note_refusal()
                 self._looked_for_space = -math.inf  # the next turn looks, and pauses
@@ -202,12 +234,16 @@ class Service:
         jobs: dict[str, Callable[[], None]] = {
             "check": self._check,
             "reconcile": self._reconcile,
-            "snapshot": self._session.flow.snapshot,
+            "snapshot": self._snapshot,
             "report": self._errands.write_report,
             "backup": self._errands.back_up,
             "forget": self._forget_unseen,
         }
         jobs[job]()
+
+    def _snapshot(self) -> None:
+        self._session.flow.snapshot()
+        give_memory_back()
 
     def _reconcile(self) -> None:
         self._roots.walk_all()
@@ -238,19 +274,20 @@ class Service:
         if now - self._looked_for_space < self._session.settings.upkeep.check_seconds:
             return bool(self._short)
         self._looked_for_space = now
-        before, self._short = self._short, self._space.shortage()
-        if self._short and not before:
-            self._log.error("paused", reason=self._short)
-        elif before and not self._short:
+        before, short = self._short, self._space.shortage()
+        if short and not before:
+            self._log.error("paused", reason=short)
+        elif before and not short:
             self._log.info("there is room again; going on")
             self._session.finish_interrupted()
             self._reception.resume(now)
             self._roots.walk_all()  # whatever was hinted at meanwhile
             self._act(everything=True)
-            missed, self._missed = self._missed, {}
-            for job in missed:
+            for job in list(self._missed):
                 self._do(job)
-        return bool(self._short)
+                del self._missed[job]
+        self._short = short  # not before: where the disk is full again half way, all of it is done once more
+        return bool(short)
 
     def _wait_for_space(self) -> None:
         """Write nothing; look after the roots, so that a dead one is known, and drop hints: a walk will follow."""

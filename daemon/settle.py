@@ -30,7 +30,8 @@ class SettleSettings:
     # A file that changes after it settled comes back after 2, 4, 8 … times settle_seconds, at most after
     # this.
     max_backoff_seconds: Annotated[float, Ge(0)] = 300.0
-    # Paths remembered after they settled: a second event about the same bytes is no second arrival.
+    # Paths remembered after they settled, for twice the longest back-off: a second event about the same bytes is no
+    # second arrival.
     remembered_paths: Annotated[int, Ge(0)] = 10_000
 
 
@@ -132,9 +133,17 @@ class Settle:
             waiting = self._waiting.pop(path)
             self._returned[path] = _Returned(waiting.stat, now, waiting.relapses)
             taken.append(waiting)
-        while len(self._returned) > self._settings.remembered_paths:
-            self._returned.popitem(last=False)
+        self._let_go(now)
         return taken
+
+    def _let_go(self, now: float) -> None:
+        """Drop those that settled so long ago that no back-off counts them any more, and those beyond the number."""
+        oldest = now - 2 * self._settings.max_backoff_seconds
+        while self._returned:
+            path, returned = next(iter(self._returned.items()))
+            if returned.at >= oldest and len(self._returned) <= self._settings.remembered_paths:
+                break
+            del self._returned[path]
 
     def _wait(self, stat: FileStat, now: float, relapses: int, not_before: float) -> None:
         due = max(now + self._quiet_seconds(stat), not_before)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.mounts import free_bytes
 from daemon.state import InstanceLock, StateFolder
-from daemon.status import Status, write_status
+from daemon.status import LEAST_BYTES, Status, in_words, write_status
 
 _PROBE_BYTES = 1 << 20
 _PROBE_NAME = "probe.part"
@@ -19,7 +19,7 @@ class StateSpace:
 
     def __init__(self, folder: Path, min_free_bytes: int, free: Callable[[Path], int] = free_bytes) -> None:
         self._folder = folder
-        self._least = max(min_free_bytes, 2 * _PROBE_BYTES)
+        self._least = max(min_free_bytes, LEAST_BYTES)
         self._free = free
         self._refused = False
 
@@ -32,10 +32,7 @@ class StateSpace:
         free = self._free(self._folder)
         if free < self._least:
             self._refused = True
-            return (
-                f"disk full: {free >> 20:,} MB are left for the state folder, {self._least >> 20:,} MB are needed; "
-                "it goes on by itself when there is room"
-            )
+            return in_words(free, self._least)
         if self._refused and not self._can_write():
             return "disk full: a write to the state folder was refused; it goes on by itself when one succeeds"
         self._refused = False
@@ -59,16 +56,25 @@ class StateSpace:
         return written == _PROBE_BYTES
 
 
-def wait_for_room(state: StateFolder, min_free_bytes: int, tell: Callable[[str], None], poll_seconds: float) -> None:
+def wait_for_room(
+    state: StateFolder, min_free_bytes: int, tell: Callable[[str], None], wait: Callable[[], bool], refusal: str = ""
+) -> None:
     """Hold a start back while the state folder has no room, and say so: opening the catalog would fail.
 
-    Raises BusyError when another instance works there.
+    `refusal` is what an earlier start could not write; a moment later, a write must prove that there is room now.
+    `wait` passes the time between two looks and says whether to stop, which ends this too. Raises BusyError when
+    another instance works there, and AccessError or OSError where there is not even room to say so.
     """
     state.create()
     space = StateSpace(state.path, min_free_bytes)
-    while short := space.shortage():
+    if refusal:
+        space.note_refusal()
+    short = refusal or space.shortage()
+    while short:
         with InstanceLock(state):
             with suppress(OSError):
                 write_status(state, Status("paused", os.getpid(), time.time_ns(), reasons=(short,)))
             tell(short)
-            time.sleep(poll_seconds)
+            if wait():
+                return
+        short = space.shortage()

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from daemon.mounts import free_bytes
 from daemon.state import StateFolder, is_locked
 
 State = Literal["starting", "scanning", "ok", "degraded", "paused", "stopped"]
 _DATABASE_BEGINS = b"SQLite format 3\0"  # sqlite.org/fileformat.html
+LEAST_BYTES = 2 << 20  # with less free under the state folder nothing can go on
 VERDICTS = ("keep", "blur", "dark", "bright", "corrupt", "duplicate", "similar")
 
 
@@ -109,9 +111,21 @@ def read_status(state: StateFolder) -> Status:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         status = Status("stopped", None, 0)
     if is_locked(state):
-        return status if status.state != "stopped" else replace(status, state="starting")
+        if status.state != "stopped":
+            return status
+        free = free_bytes(state.path)  # perhaps too few for a status, too
+        short = (in_words(free, LEAST_BYTES),) if free < LEAST_BYTES else ()
+        return replace(status, state="paused" if short else "starting", reasons=short)
     reasons = ("it ended without saying so",) if status.state not in ("stopped",) else ()
     return replace(status, state="stopped", pid=None, queue=status.queue, images_per_second=0.0, reasons=reasons)
+
+
+def in_words(free: int, least: int) -> str:
+    """Say that the disk under the state folder is full: so many bytes are free, and so many needed."""
+    return (
+        f"disk full: {free >> 20:,} MB are left for the state folder, {least >> 20:,} MB are needed; "
+        "it goes on by itself when there is room"
+    )
 
 
 def holds_no_database(state: StateFolder) -> bool:

@@ -10,8 +10,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from daemon import STOP_SIGNALS
 
 
 class StopRequest:
@@ -25,7 +26,7 @@ class StopRequest:
         self._asked = threading.Event()
         self._patience_seconds = patience_seconds
         self._end = end
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=self._listen, name="dedupd-signals", daemon=True).start()
 
     @property
@@ -33,16 +34,21 @@ class StopRequest:
         """Whether it is time to stop."""
         return self._asked.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long, or until it is time to stop; tell whether it is."""
+        return self._asked.wait(seconds)
+
     def _listen(self) -> None:
-        signal.sigwait(_SIGNALS)
+        signal.sigwait(STOP_SIGNALS)
         self._asked.set()
         limit = threading.Timer(self._patience_seconds, self._end_now, ("it did not stop in time",))
         limit.daemon = True
         limit.start()
-        signal.sigwait(_SIGNALS)
+        signal.sigwait(STOP_SIGNALS)
         self._end_now("it was told to stop twice")
 
     def _end_now(self, why: str) -> None:
-        sys.stderr.write(f"dedupd: {why}; the next start finishes what is half done\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # the log may lie on a disk that is full
+            sys.stderr.write(f"dedupd: {why}; the next start finishes what is half done\n")
+            sys.stderr.flush()
         self._end(0)

@@ -27,6 +27,7 @@ from store.records import Evidence, ImageState, MatchKind, Observation, StoredLo
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 _VERIFIER_VERSION = 8
+_PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
 _COARSER = 2.0  # times the quantisation step of the other
 _MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
 _PREVIEW_PIXELS = DecodeSettings().preview_pixels
@@ -101,7 +102,7 @@ class Matcher:
         self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)
         self._image: Recent[int, ImageState] = Recent(catalog.image, 4096)
         self._embedding: Recent[int, NDArray[np.float32] | None] = Recent(self._load_embedding, 4096)
-        self._prepared: Recent[bytes, Prepared | None] = Recent(self._prepare, 128)  # up to 300 kB each
+        self._prepared: Recent[bytes, Prepared | None] = Recent(self._prepare, _PREPARED)
 
     def forget(self) -> None:
         """Drop what was remembered; to be called whenever images or embeddings were added or removed."""

@@ -12,7 +12,7 @@ from store.errors import DecodeError
 from store.previews import Previews
 from store.records import Failure, Measurement, StoredLook
 
-_PREPARED = 128  # up to 300 kB each
+_PREPARED = 64  # 250 kB each
 
 Seen = tuple[StoredLook | None, ...]  # None where a preview is missing
 

@@ -37,6 +37,7 @@ __all__ = [
 
 BACKUPS = "backups"  # the folder beside the catalog
 _BUSY_TIMEOUT_MS = 10_000
+_CACHE_KIB = 8 << 10  # its hot pages; the system keeps the others at hand, and takes their memory when it is needed
 _WAL_BYTES = 64 << 20  # a long reader lets it grow; it is cut back to this afterwards
 # The WAL-reset bug can corrupt a database that several connections checkpoint; fixed in 3.51.3 (sqlite.org/wal.html).
 _SAFE_SQLITE = (3, 51, 3)
@@ -187,7 +188,7 @@ def connect(path: Path, *, read_only: bool) -> "sqlite3.Connection":
         if sys.platform == "darwin":
             connection.execute("PRAGMA fullfsync=ON")
             connection.execute("PRAGMA checkpoint_fullfsync=ON")
-    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     return connection
 
 

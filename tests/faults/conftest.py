@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -144,7 +143,7 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the table, and write it into the page that `make faults` names."""
     runs: list[Run] = config.stash.setdefault(_RUNS, [])
-    lines = summarise(runs, time.strftime("%Y-%m-%d"))
+    lines = summarise(runs)
     if not lines:
         return
     terminalreporter.section("fault rows" if FULL else "fault rows, at small counts")

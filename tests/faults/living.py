@@ -80,3 +80,22 @@ def descriptors(pid: int) -> list[str]:
         except FileNotFoundError:
             continue
     return found
+
+
+def listens(pid: int, number: int) -> bool:
+    """Tell whether a process no longer leaves a signal to the system: it blocks it, to hear of it in a thread.
+
+    Until its first line runs, a tenth of a second after its start, Python dies of it as every process does.
+    """
+    return _is_in("SigBlk", pid, number)
+
+
+def hears(pid: int, number: int) -> bool:
+    """Tell whether a process does something of its own with a signal, now or later."""
+    return listens(pid, number) or _is_in("SigCgt", pid, number)
+
+
+def _is_in(field: str, pid: int, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)

@@ -299,7 +299,7 @@ def main() -> int:
     soak = Soak(Path(tempfile.mkdtemp(prefix="dedupd-soak-")), chosen.minutes, chosen.seed)
     soak.run()
     verdict = f"{len(soak.findings)} findings" if soak.findings else "no finding"
-    head = f"{time.strftime('%Y-%m-%d')}, {chosen.minutes:g} minutes, `--seed {chosen.seed}`: {verdict}."
+    head = f"{chosen.minutes:g} minutes, `--seed {chosen.seed}`: {verdict}."
     lines = table(soak.figures, head)
     sys.stdout.write("\n".join([*lines, "", *(f"! {finding}" for finding in soak.findings)]) + "\n")
     if chosen.page:

@@ -39,21 +39,20 @@ class Line:
     wanted: str
     measured: str
     verdict: str
-    date: str
 
 
 COLUMNS = tuple(field.name for field in fields(Line))
 
 
-def summarise(runs: Iterable[Run], date: str) -> list[Line]:
+def summarise(runs: Iterable[Run]) -> list[Line]:
     """Fold runs into one line per row: failed outweighs skipped, skipped outweighs passed."""
     by_row: dict[str, list[Run]] = {}
     for run in runs:
         by_row.setdefault(run.row, []).append(run)
-    return [_line(row, by_row[row], date) for row in sorted(by_row)]
+    return [_line(row, by_row[row]) for row in sorted(by_row)]
 
 
-def _line(row: str, runs: Sequence[Run], date: str) -> Line:
+def _line(row: str, runs: Sequence[Run]) -> Line:
     done = [run for run in runs if run.outcome != "skipped"]
     reasons = _joined(run.reason for run in runs if run.outcome == "skipped")
     if any(run.outcome == "failed" for run in runs):
@@ -71,7 +70,6 @@ def _line(row: str, runs: Sequence[Run], date: str) -> Line:
         wanted=_joined(run.wanted for run in runs),
         measured=_joined(figure for run in done for figure in run.measured),
         verdict=verdict,
-        date=date if done else "",
     )
 
 
@@ -102,7 +100,7 @@ def write(page: Path, lines: Iterable[Line]) -> None:
     for row, fault in ROWS.items():
         missing = WAITING.get(row, f"{NOT_RUN} yet")
         if row not in known or row in WAITING:
-            known[row] = Line(row, fault, "", "", "", "", "", missing, "")
+            known[row] = Line(row, fault, "", "", "", "", "", missing)
     rows = [_markdown(COLUMNS), _markdown(["---"] * len(COLUMNS))]
     rows += [_markdown([getattr(known[row], name) for name in COLUMNS]) for row in ROWS]
     page.write_text("\n".join([before + BEGIN, "", *rows, "", END + after]), "utf-8")

@@ -17,7 +17,7 @@ HOUSE_CALLS = (*MOVE_CALLS, "ftruncate", "rename", "mkdir")
 
 
 @pytest.mark.fault("F29", injected="SIGKILL at every line of Python in move, copy and undo", figure=FIGURE)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_a_kill_at_any_line_loses_nothing(tmp_path: Path, far: Path, record: Record) -> None:
     # The many synchronised writes go to memory, the few of the far quarantine to the disk.
     lay_out_moves(far / "template")
@@ -29,7 +29,7 @@ def test_a_kill_at_any_line_loses_nothing(tmp_path: Path, far: Path, record: Rec
 
 @pytest.mark.fault("F29", injected="SIGKILL at every write-type system call of move, copy and undo", figure=FIGURE)
 @pytest.mark.needs("strace")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("exclusive", [True, False], ids=["renameat2", "link and unlink"])
 def test_a_kill_at_any_call_of_a_move_loses_nothing(
     tmp_path: Path, far: Path, record: Record, *, exclusive: bool
@@ -46,7 +46,7 @@ def test_a_kill_at_any_call_of_a_move_loses_nothing(
 
 @pytest.mark.fault("F29", injected="SIGKILL at every write-type system call of a day of ingest", figure=FIGURE)
 @pytest.mark.needs("strace")
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("stand_in")
 def test_a_kill_at_any_call_of_an_ingest_ends_like_an_undisturbed_one(
     tmp_path: Path, far: Path, record: Record
@@ -69,7 +69,7 @@ def _hold_migration(base: Path, _far: Path) -> None:
 
 @pytest.mark.fault("F29", injected="SIGKILL at every write-type system call of a migration", figure=FIGURE)
 @pytest.mark.needs("strace")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_a_kill_in_a_migration_leaves_a_catalog_that_opens(tmp_path: Path, far: Path, record: Record) -> None:
     (far / "template").mkdir()
     lay_out_migration(far / "template")

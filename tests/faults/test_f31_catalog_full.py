@@ -1,6 +1,10 @@
 """F31: the disk under the catalog is full. The service pauses, says so, and goes on by itself."""
 
+import os
+import random
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,10 +82,58 @@ def test_a_start_on_a_full_disk_waits(tmp_path: Path, record: Record) -> None:
     with running(config, place.state) as daemon:
         time.sleep(5)
         assert daemon.process.poll() is None, daemon.log.read_text()
+        shown = dedupd("status", "--state", place.state)
+        assert "disk full" in shown.out
+        assert "paused" in shown.out
+        code, seconds = daemon.stop()
+        assert code == 0
+        assert seconds < 5, "it waits for room and for this"
+    with running(config, place.state) as daemon:
+        time.sleep(5)
+        assert daemon.process.poll() is None, daemon.log.read_text()
         filler.unlink()
         daemon.wait(2 * PAIRS)
         assert daemon.stop()[0] == 0
-    record(1, place.lost())
+    record(2, place.lost())
+
+
+@pytest.mark.fault("F31", injected="the disk of state and log filled at any moment of a start", figure=FIGURE)
+@pytest.mark.privileged("mount")
+@pytest.mark.usefixtures("private_mounts")
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_disk_that_fills_during_a_start_is_waited_for(
+    tmp_path: Path, record: Record, times: Callable[[int, int], int]
+) -> None:
+    mount_memory(tmp_path / "small", 64 << 20)
+    place = Place(tmp_path, state=tmp_path / "small" / "state")  # the log lies beside it, on the same disk
+    config = place.config(upkeep={"min_free_state_mb": 0, "keep_backups": 0, "check_seconds": 0.3})
+    filler, rounds, chance, paused = tmp_path / "small" / "filler", times(30, 4), random.Random(31), 0
+    fill(filler)
+    for turn in range(rounds):
+        place.put_pairs(turn, 1)
+        with running(config, place.state) as daemon:
+            if turn:  # the first one finds the disk full, and no state folder
+                time.sleep(2.5 * turn / rounds)  # a start takes about two seconds
+                fill(filler)
+            if turn % 3 == 2:
+                time.sleep(chance.uniform(0, 1))
+                os.kill(daemon.process.pid, signal.SIGHUP)  # a reload on a full disk
+            time.sleep(chance.uniform(1, 4))
+            assert daemon.process.poll() is None, daemon.log.read_text()
+            paused += daemon.status()["state"] == "paused"
+            filler.unlink()
+            daemon.wait(2 * (turn + 1))
+            fill(filler)  # an end on a full disk
+            assert daemon.stop()[0] == 0, daemon.log.read_text()
+        filler.unlink()
+    assert place.moved() == rounds
+    assert place.left_over() == []
+    assert place.lost() == 0
+    assert "Traceback" not in daemon.log.read_text()
+    assert dedupd("check", "--deep", "--state", place.state, "--config", config).code == 0
+    assert paused > rounds // 2
+    record(rounds, place.lost(), f"{rounds} starts, none ended by itself; paused in {paused} when looked at")
 
 
 @pytest.mark.fault("F31", injected="a disk that says it is full, at every turn of the loop", figure=FIGURE)

@@ -26,7 +26,7 @@ def test_every_row_has_a_test_or_a_reason() -> None:
 def test_what_failed_outweighs_what_was_skipped_and_what_held() -> None:
     skipped = replace(GOOD, outcome="skipped", reason="needs root")
     failed = replace(GOOD, outcome="failed", lost=1)
-    verdicts = [summarise(runs, "today")[0] for runs in ([GOOD], [GOOD, skipped], [GOOD, skipped, failed], [skipped])]
+    verdicts = [summarise(runs)[0] for runs in ([GOOD], [GOOD, skipped], [GOOD, skipped, failed], [skipped])]
     assert [line.verdict for line in verdicts] == [
         "holds",
         "holds, in part: needs root",
@@ -40,12 +40,12 @@ def test_what_failed_outweighs_what_was_skipped_and_what_held() -> None:
 def test_the_page_has_every_row_and_keeps_what_it_knows(tmp_path: Path) -> None:
     path = page(tmp_path)
     odd = replace(GOOD, row="F49", injected="names | with | bars")
-    write(path, summarise([GOOD, odd], "2026-01-01"))
-    write(path, summarise([replace(GOOD, row="F01"), replace(odd, outcome="skipped", reason="later")], "2026-02-02"))
+    write(path, summarise([GOOD, odd]))
+    write(path, summarise([replace(GOOD, row="F01"), replace(odd, outcome="skipped", reason="later")]))
     text = path.read_text("utf-8")
     lines = read(text)
     assert list(lines) == list(ROWS)
-    assert (lines["F08"].verdict, lines["F08"].date, lines["F01"].date) == ("holds", "2026-01-01", "2026-02-02")
+    assert (lines["F08"].verdict, lines["F01"].verdict) == ("holds", "holds")
     assert (lines["F49"].injected, lines["F49"].verdict) == ("names | with | bars", "holds"), "a skip says nothing new"
     assert lines["F02"].verdict == "not run yet"
     assert lines["F63"].verdict == WAITING["F63"]
@@ -54,6 +54,6 @@ def test_the_page_has_every_row_and_keeps_what_it_knows(tmp_path: Path) -> None:
 
 
 def test_the_terminal_gets_every_figure() -> None:
-    text = "\n".join(for_terminal(summarise([GOOD], "today")))
+    text = "\n".join(for_terminal(summarise([GOOD])))
     assert all(word in text for word in ("F08", "5", "0", "holds", "30 % deleted", "0 of 5"))
-    assert len(COLUMNS) == 9
+    assert len(COLUMNS) == 8

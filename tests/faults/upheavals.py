@@ -15,6 +15,7 @@ import psutil
 
 from tests.e2e.command import Answer, Daemon, dedupd
 from tests.faults.clocks import WallClock
+from tests.faults.living import hears, listens
 from tests.faults.mischief import Mischief
 from tests.faults.village import Village
 
@@ -90,10 +91,13 @@ class Upheavals:
         """Stop the service as its manager would."""
         if self.daemon is None:
             return
+        heard = self.pid is None or listens(self.pid, signal.SIGTERM)
         code, seconds = self.daemon.stop()
         self.daemon = None
         self.slowest_exit = max(self.slowest_exit, seconds)
-        if code or seconds > _EXIT_SECONDS:
+        if code == -signal.SIGTERM and not heard:
+            self.done["stopped before it ran"] += 1
+        elif code or seconds > _EXIT_SECONDS:
             self.findings.append(f"SIGTERM: exit {code} after {seconds:.1f} s")
 
     def ask(self, verb: str, *words: object) -> Answer | None:
@@ -156,7 +160,7 @@ class Upheavals:
             self._village.break_config()
         else:
             self._village.write_config(**({"min_sharpness": chance.choice((30.0, 60.0))} if way == 1 else {}))
-        if self.pid:
+        if self.pid and hears(self.pid, signal.SIGHUP):  # a manager reloads what has said that it is ready
             os.kill(self.pid, signal.SIGHUP)
             time.sleep(1.0)
         if way == 0:

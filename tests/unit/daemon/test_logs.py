@@ -220,3 +220,35 @@ def test_a_terminal_gets_key_value() -> None:
     set_up_logging(stream=stream)
     structlog.get_logger().info("hello")
     assert stream.getvalue().endswith("level=info event=hello\n")
+
+
+class Full(io.StringIO):
+    """A log on a disk that is full now and then."""
+
+    full = False
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_on_a_full_disk_loses_lines_without_a_word_and_tells_how_many_later(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = Full()
+    logging.getLogger().handlers.clear()
+    set_up_logging("info", True, stream)
+    log = structlog.get_logger()
+    log.info("one")
+    stream.full = True
+    for _ in range(3):
+        log.info("nobody reads this")
+    stream.full = False
+    log.info("two")
+    log.info("three")
+    assert [line["event"] for line in objects(stream)] == [
+        "one", "two", "lines lost, the log could not be written", "three",
+    ]  # fmt: skip
+    assert objects(stream)[2]["lines"] == 3
+    assert capsys.readouterr().err == "", "no traceback about the log"

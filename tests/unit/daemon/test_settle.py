@@ -146,6 +146,20 @@ def test_remembered_paths_are_bounded() -> None:
     assert [stat.path for stat in settle.ready(5.0)] == ["a"]
 
 
+def test_what_settled_long_ago_is_let_go_of() -> None:
+    """A service that takes in files for months must not hold on to the last ten thousand for nothing."""
+    settle = Settle(SettleSettings(max_backoff_seconds=16.0))
+    for second in range(200):
+        settle.feed(a_stat(f"{second}.jpg"), float(second))
+        settle.ready(float(second))
+    assert len(settle._returned) <= 2 * 16 + 1
+    for now in (300.0, 1000.0):  # the last two settle, and are let go of
+        settle.ready(now)
+    assert not settle._returned
+    settle.feed(a_stat("199.jpg"), 1000.0)
+    assert len(settle) == 1, "an event that comes this late is one more look"
+
+
 PATHS = ["/hot/1.jpg", "/hot/2.jpg", "/hot/3.jpg"]
 SETTINGS = SettleSettings(settle_seconds=2.0, empty_settle_seconds=7.0, max_backoff_seconds=16.0)
 STEPS = st.lists(

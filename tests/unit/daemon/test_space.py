@@ -70,7 +70,29 @@ def test_a_start_waits_for_room_and_says_so(tmp_path: Path, monkeypatch: pytest.
         told.append(reason)
         seen.append(read_status(state))
 
-    wait_for_room(state, LEAST, tell, 0.0)
+    wait_for_room(state, LEAST, tell, lambda: False)
     assert [reason[:9] for reason in told] == ["disk full", "disk full"]
     assert [(status.state, status.pid, *status.reasons) for status in seen] == [("paused", os.getpid(), told[0])] * 2
     assert read_status(state).state == "stopped", "the lock is free for the session"
+
+
+def test_after_a_refused_write_it_waits_even_where_the_disk_seems_to_have_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StateSpace.__init__, "__defaults__", (lambda _: 1 << 40,))
+    state, told, waited = StateFolder(tmp_path / "state"), list[str](), list[int]()
+
+    def wait() -> bool:
+        waited.append(1)
+        return False
+
+    wait_for_room(state, LEAST, told.append, wait, "disk full: as the catalog said")
+    assert told == ["disk full: as the catalog said"], "one look later, a probe found room"
+    assert len(waited) == 1
+
+
+def test_told_to_stop_while_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StateSpace.__init__, "__defaults__", (lambda _: 0,))
+    told = list[str]()
+    wait_for_room(StateFolder(tmp_path / "state"), LEAST, told.append, lambda: True)
+    assert len(told) == 1

@@ -57,6 +57,18 @@ def test_what_is_written_is_read(state: StateFolder) -> None:
     assert left == ["holder", "lock", "status.json"], "no temporary file is left"
 
 
+def test_on_a_disk_too_full_for_a_status_it_is_told_all_the_same(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with InstanceLock(state):
+        assert read_status(state).state == "starting"
+        monkeypatch.setattr("daemon.status.free_bytes", lambda _: 4096)
+        found = read_status(state)
+        assert found.state == "paused"
+        assert "disk full: 0 MB" in found.reasons[0]
+    assert read_status(state).state == "stopped"
+
+
 @pytest.mark.parametrize("folders", [0, 200], ids=["short", "too long for the blocks"])
 def test_on_a_full_disk_it_is_written_over_what_is_there(
     state: StateFolder, folders: int, monkeypatch: pytest.MonkeyPatch

@@ -68,3 +68,24 @@ def test_told_twice_it_ends_at_once(processes: list[Stuck]) -> None:
     assert code == 0
     assert seconds < 30
     assert b"twice" in err
+
+
+def test_whoever_waits_is_woken(processes: list[Stuck]) -> None:
+    processes.append(Stuck(30.0, "print(stop.wait(50), flush=True)"))
+    code, seconds, out, _ = processes[0].ending(signal.SIGTERM)
+    assert (code, out) == (0, b"True\n")
+    assert seconds < 30
+
+
+def test_a_full_log_holds_up_no_end(processes: list[Stuck]) -> None:
+    processes.append(Stuck(0.2, "sys.stderr = open('/dev/full', 'w', buffering=1)\n" + _HANG))
+    assert processes[0].ending(signal.SIGTERM)[0] == 0
+
+
+def test_a_signal_during_the_imports_of_a_start_waits_for_its_listener() -> None:
+    code = (
+        "import sys; sys.argv = ['dedupd', 'run']; import daemon, os, signal; os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from daemon.stopping import StopRequest; print(StopRequest(30.0).wait(50))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"True\n", b"")
