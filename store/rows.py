@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, Traces, VerdictKind
@@ -20,8 +20,10 @@ IMAGE_ROW = (
 )
 
 # Traces that are rows of numbers share one column, `spectrum`, in this order; the last takes what is left.
-_SERIES = {"spectrum": 20, "rhythm": 256, "levels": 1, "patches": 64 + 16 * 144, "blocks": 15 + 30 * 64}
-_OLDER_SERIES = ("spectrum", "rhythm", "blocks")  # shorter altogether than patches alone
+_SERIES = ("spectrum", "rhythm", "levels", "patches", "blocks")
+# Where each ends that has one length. An earlier dedupd had neither levels nor patches; all it had was shorter than
+# these.
+_ENDS = tuple(accumulate((20, 256, 1, 64 + 16 * 144)))
 
 
 @cache
@@ -89,9 +91,8 @@ def row_of(image_id: int, seen: Observation) -> dict[str, Any]:
 
 def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
     """Take apart the series that stand in one column; what an earlier dedupd did not measure is empty."""
-    parts, start = dict.fromkeys(_SERIES, b""), 0
-    for name in _OLDER_SERIES if len(series) < _SERIES["patches"] else _SERIES:
-        parts[name] = series[start : start + _SERIES[name]]
-        start += _SERIES[name]
-    traces = replace(Traces(parts["spectrum"], *numbers), rhythm=parts["rhythm"], levels=parts["levels"])
-    return replace(traces, patches=parts["patches"], blocks=parts["blocks"])
+    spectrum, rhythm = series[: _ENDS[0]], series[_ENDS[0] : _ENDS[1]]
+    if len(series) < _ENDS[-1]:
+        return Traces(spectrum, *numbers, rhythm=rhythm, blocks=series[_ENDS[1] :])
+    levels, patches = (series[start:end] for start, end in pairwise(_ENDS[1:]))
+    return Traces(spectrum, *numbers, rhythm=rhythm, blocks=series[_ENDS[-1] :], levels=levels, patches=patches)
