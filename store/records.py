@@ -154,9 +154,7 @@ class Traces:
     margin: float  # share of the picture in a margin of one colour
     rhythm: bytes = b""  # power by frequency of what resampling leaves; empty where nobody looked
     blocks: bytes = b""  # the file's quantisation steps, and DCT coefficients of blocks at fixed places
-    levels: bytes = (
-        b""  # one byte: share, in 255ths, of the levels that no pixel has though their neighbours are common
-    )
+    levels: bytes = b""  # one byte: share, in 255ths, of grey levels that no pixel has and their neighbours do
     patches: bytes = b""  # the file's quantisation table, and the grey of patches at fixed places
 
 

@@ -93,6 +93,6 @@ def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
     """Take apart the series that stand in one column; what an earlier dedupd did not measure is empty."""
     spectrum, rhythm = series[: _ENDS[0]], series[_ENDS[0] : _ENDS[1]]
     if len(series) < _ENDS[-1]:
-        return Traces(spectrum, *numbers, rhythm=rhythm, blocks=series[_ENDS[1] :])
+        return Traces(*(spectrum, *numbers, rhythm, series[_ENDS[1] :]))
     levels, patches = (series[start:end] for start, end in pairwise(_ENDS[1:]))
-    return Traces(spectrum, *numbers, rhythm=rhythm, blocks=series[_ENDS[-1] :], levels=levels, patches=patches)
+    return Traces(*(spectrum, *numbers, rhythm, series[_ENDS[-1] :], levels, patches))
