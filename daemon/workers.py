@@ -159,13 +159,13 @@ class WorkerPool:
 
         Raises StateError where workers cannot be started at all.
         """
-        self._answers.clear()
         self._waiting.extendleft(_Attempt(task) for task in reversed(tasks))
-        while True:
-            found = {id(task): answer for task, answer in self._answers}
-            if all(id(task) in found for task in tasks):
-                return [found[id(task)] for task in tasks]
+        wanted, found = {id(task) for task in tasks}, dict[int, object]()
+        while len(found) < len(wanted):
             self._turn(self._settings.timeout_seconds)
+            found |= {id(task): answer for task, answer in self._answers if id(task) in wanted}
+            self._answers.clear()
+        return [found[id(task)] for task in tasks]
 
     def _turn(self, timeout_seconds: float) -> None:
         self._dispatch()

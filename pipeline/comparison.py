@@ -65,6 +65,7 @@ class Comparison:
     odd_box: Box | None = None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
     spot_windows: int = 0  # the largest group of touching windows that changed, by far, more than the rest
     page: bool = False  # of text: thin strokes on a ground where nothing is
+    blank: bool = False  # such a ground, whatever lies on it
     moved_windows: int = 0  # the largest group of touching windows that moved
     moved_share: float = 0.0  # of all that is left: how much local moves explain, against the rest
     detail: float = 0.0  # share of the fine detail of the poorer picture that the other has too
@@ -156,7 +157,7 @@ def compare(
 
 def _count(
     seen: Windows, shifts: Shifts, smooth: tuple[Float, Float], valid: Mask, chosen: Chosen,
-    spot: tuple[int, Box | None, bool], limits: tuple[float, float, float],
+    spot: tuple[int, Box | None, bool, bool], limits: tuple[float, float, float],
 ) -> Comparison:  # fmt: skip
     """Count the windows that differ, in each of the ways in which they may."""
     min_texture, min_correlation, max_outlier = limits
@@ -181,32 +182,34 @@ def _count(
         odd_box=max((odd, 2, box), (moves, 1, moved_box), (spot[0], 0, spot[1]))[2],
         spot_windows=spot[0],
         page=spot[2],
+        blank=spot[3],
         moved_windows=moves,
         moved_share=moved_share,
         residual=seen.typical(chosen),
     )
 
 
-def _spot(seen: Windows, valid: Mask, chosen: Chosen, cells: Cells, min_texture: float) -> tuple[int, Box | None, bool]:
+def _spot(
+    seen: Windows, valid: Mask, chosen: Chosen, cells: Cells, min_texture: float
+) -> tuple[int, Box | None, bool, bool]:
     """Find the largest spot that changed although hardly anything else did: another digit on the same form.
 
     Nothing is forgiven here, so it tells only of pairs that are otherwise the same. The third tells whether it is a
-    page of text. Such a page differs nowhere else, and what compression does to its letters hides a digit among them:
-    there, as much as a digit changes may not have changed in any place.
+    page of text, the fourth whether it has the ground of one. Such a page differs nowhere else, and what compression
+    does to its letters hides a digit among them: there, as much as a digit changes may not have changed in any place.
     """
     texture = np.maximum(seen.source, seen.target)
-    if _is_page(seen, texture, valid, chosen, cells, min_texture):
+    blank = quantile(texture.ravel()[chosen], BLANK_SHARE) <= BLANK_TEXTURE
+    if blank and _is_written(seen, texture, valid, cells, min_texture):
         as_a_digit = seen.change > np.float32(PAGE_SPOT) * (texture + np.float32(min_texture**2))
-        return *_largest_group(valid & as_a_digit & (texture > min_texture**2)), True
+        return *_largest_group(valid & as_a_digit & (texture > min_texture**2)), True, True
     changed = seen.change / (1 + np.float32(SPOT_TEXTURE) * texture)
     usual = max(quantile(changed.ravel()[chosen], 0.95), SPOT_USUAL)
-    return *_largest_group(valid & (changed > SPOT * usual)), False
+    return *_largest_group(valid & (changed > SPOT * usual)), False, blank
 
 
-def _is_page(seen: Windows, texture: Float, valid: Mask, chosen: Chosen, cells: Cells, min_texture: float) -> bool:
-    """Tell whether there is nothing in much of the picture, and thin strokes in the rest."""
-    if quantile(texture.ravel()[chosen], BLANK_SHARE) > BLANK_TEXTURE:
-        return False
+def _is_written(seen: Windows, texture: Float, valid: Mask, cells: Cells, min_texture: float) -> bool:
+    """Tell whether what is in the picture are thin strokes."""
     middle = seen.levels[0]
     fine = middle - blurred(middle, 1.0)
     written = valid & (texture > min_texture**2)

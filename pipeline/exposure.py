@@ -100,6 +100,8 @@ def _tones(kept: Pixels) -> Reals:
 
 def _steepness(grey: Pixels) -> float:
     """Return which share of the edges is as steep as a printed one."""
+    if grey.shape[1] < 2:
+        return 0.0
     steps = cv2.absdiff(grey[:, 1:], grey[:, :-1])
     edges = steps[steps > _EDGE]
     return float((edges > _PRINTED_EDGE).mean()) if edges.size else 0.0

@@ -23,6 +23,7 @@ MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
 SMALL_SIDE = 250  # pixels: of a smaller picture a bend is not known any better
 FILL_SAMPLES = 1000  # places that are enough to tell whether a ground is of one grey
 _NO_SLOPE = np.diag([0.0, 1e-6, 1e-6])  # where the fill is a single line, its grey slopes one way only
+STEEP_SEAM = 30.0  # grey levels by which a picture jumps all along a side
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
 
 
@@ -246,4 +247,5 @@ def _find_seam(larger: Grey, shape: tuple[int, ...], onto: Matrix) -> tuple[bool
     # A seam runs all along a side, an edge of the scene along a part of it.
     sides = sum(median(jump) > 1.5 * median(step) + 1 for jump, step in zip(jumps, steps, strict=True))
     strong = median(np.concatenate(jumps)) > 2 * median(np.concatenate(steps)) + 2
-    return strong, sides >= min(len(jumps), 2)
+    steep = len(jumps) > 1 and min(map(median, jumps)) > STEEP_SEAM  # whatever texture lies beside it
+    return strong or steep, sides >= min(len(jumps), 2)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.knowledge import Knowledge
 from pipeline.tasks import LookTask
+from store.errors import StateError
 from store.records import Level, MatchKind, StoredLook
 
 _FEW = 3  # pairs: so many are looked at sooner than sent away
@@ -19,14 +20,17 @@ Ask = Callable[[Sequence[LookTask]], Sequence[object]]  # one answer for each ta
 
 
 def look_ahead(knowledge: Knowledge, arrived: Iterable[int], ask: Ask) -> None:
-    """Look at images that arrived beside the keepers near them, and remember what was seen.
+    """Look at images that arrived beside the keepers near them, where there are several, and remember what was seen.
 
-    At first only beside the keeper most like each: what is its copy need not be compared with the others.
+    At first only beside the keeper most like each: what is its copy need not be compared with the others. Nothing is
+    remembered of a copy. The processes that look meet hostile bytes, too, and what one of them says shall remove no
+    file: the walk looks at such a pair itself.
     """
-    wanted = {image_id: _keepers_near(knowledge, image_id) for image_id in arrived if knowledge.in_play(image_id)}
+    near = ((image_id, _keepers_near(knowledge, image_id)) for image_id in arrived if knowledge.in_play(image_id))
+    wanted = {image_id: keepers for image_id, keepers in near if len(keepers) > 1}
     if sum(map(len, wanted.values())) <= _FEW:
         return
-    firsts = [(image_id, keepers[0]) for image_id, keepers in wanted.items() if keepers]
+    firsts = [(image_id, keepers[0]) for image_id, keepers in wanted.items()]
     copies = {pair[0] for pair, look in _look_at(knowledge, firsts, ask) if look.kind is MatchKind.COPY}
     rest = [(image_id, other) for image_id, keepers in wanted.items() for other in keepers[1:]]
     _look_at(knowledge, [pair for pair in rest if pair[0] not in copies], ask)
@@ -42,11 +46,17 @@ def _keepers_near(knowledge: Knowledge, image_id: int) -> list[int]:
 def _look_at(knowledge: Knowledge, pairs: Sequence[Pair], ask: Ask) -> list[tuple[Pair, StoredLook]]:
     matcher = knowledge.matcher
     parts = [pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS)]
-    seen = []
-    for part, answer in zip(parts, ask([matcher.look_task(part) for part in parts]), strict=True):
-        looks = answer if isinstance(answer, tuple) else ()  # a failure: the process died, or took too long
-        for pair, look in zip(part, looks, strict=False):
-            if look is not None:
+    seen: list[tuple[Pair, StoredLook]] = []
+    try:
+        answers = ask([matcher.look_task(part) for part in parts])
+    except StateError:  # no process can be started
+        return seen
+    for part, answer in zip(parts, answers, strict=True):
+        looks: tuple[object, ...] = answer if isinstance(answer, tuple) and len(answer) == len(part) else ()
+        for pair, look in zip(part, looks, strict=False):  # none of a failure: a process died, or took too long
+            if not isinstance(look, StoredLook):
+                continue
+            if look.kind is not MatchKind.COPY:
                 matcher.note_look(*pair, look)
-                seen.append((pair, look))
+            seen.append((pair, look))
     return seen

@@ -36,9 +36,9 @@ def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey,
     high, wide = target.small.shape[:2]
     if min(high, wide, *source.small.shape[:2]) < 4:
         return source.grey, target.grey, 0.0
-    cell = _rescaling(wide / target.grey.shape[1], high / target.grey.shape[0])
+    cell = rescaling(wide / target.grey.shape[1], high / target.grey.shape[0])
     small, size = source.small, source.grey.shape
-    of_small = _rescaling(size[1] / small.shape[1], size[0] / small.shape[0])
+    of_small = rescaling(size[1] / small.shape[1], size[0] / small.shape[0])
     shrunk = np.asarray(cell @ onto @ of_small)
     scale = float(np.sqrt(abs(np.linalg.det(shrunk[:2, :2]))))
     if scale < 0.75:
@@ -59,7 +59,7 @@ def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey,
     return source.grey, _mixed(target, theirs, ours[:, 0]), changed
 
 
-def _rescaling(across: float, down: float) -> Matrix:
+def rescaling(across: float, down: float) -> Matrix:
     """Return the map of pixel centres from a picture to one so many times as wide and high: float64 [3, 3].
 
     The centre of the first pixel lies half a pixel from the edge in both; turned or mirrored, an error would show.

@@ -25,6 +25,7 @@ from pipeline.alignment import Alignment, Float, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.corners import Points, find_points
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame
+from pipeline.hues import has_changed_hues
 from pipeline.lineage import find_lineage
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
 from pipeline.tones import Tones, mix_colours
@@ -288,7 +289,10 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
             break
     place, seen, recoloured = best[:3]
     framing = find_framing(place, seen.drift, settings.max_fill_levels)
-    return _Judged(place, seen, framing, recoloured, _kind(seen, framing, recoloured, settings))
+    kind = _kind(seen, framing, recoloured, settings)
+    if kind is MatchKind.COPY and has_changed_hues(a.tones, b.tones, place):
+        kind = MatchKind.EDITED
+    return _Judged(place, seen, framing, recoloured, kind)
 
 
 def _compared(
@@ -336,8 +340,8 @@ def _is_explained(seen: Comparison, framing: Framing, recoloured: float, setting
 
 
 def _is_rough(seen: Comparison, recoloured: float) -> bool:
-    """Tell whether so much differs all over that a spot tells nothing. On a page of text a spot always does."""
-    return not seen.page and (seen.residual > CLEAN_RESIDUAL or recoloured >= 1)
+    """Tell whether so much differs all over that a spot tells nothing; on paper it does, of whatever colour."""
+    return not seen.page and (seen.residual > CLEAN_RESIDUAL or (recoloured >= 1 and not seen.blank))
 
 
 def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:

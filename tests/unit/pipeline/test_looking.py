@@ -8,8 +8,9 @@ import pytest
 from pipeline.decode import DecodeSettings, preview, shrink
 from pipeline.tasks import LookTask, compare, look, prepare_stored
 from pipeline.verify import VerifySettings
+from store.errors import StateError
 from store.previews import Previews
-from store.records import Failure, FailureKind, MatchKind
+from store.records import Failure, FailureKind, Lineage, MatchKind, StoredLook
 from tests.gallery import draw
 from tests.laws.made_up import second_look
 from tests.laws.synthetic import Content, Looks, Place, World, stand_ins
@@ -95,6 +96,45 @@ def test_where_workers_die_the_walk_looks_for_itself(tmp_path: Path, looks: Look
     assert worlds[0].standings() == worlds[1].standings() == worlds[2].standings()
     for world in worlds:
         world.close()
+
+
+def test_what_a_process_says_of_a_copy_is_not_believed(tmp_path: Path, looks: Looks) -> None:
+    honest, misled = World(tmp_path / "honest"), World(tmp_path / "misled")
+    forged = StoredLook(MatchKind.COPY, "the same, believe me", Lineage())
+    misled.flow.ask = lambda tasks: [(forged,) * len(task.pairs) for task in tasks]
+    for world in (honest, misled):
+        for content in family():
+            admit(world, content)
+    assert misled.verdicts() == honest.verdicts()
+    assert misled.standings() == honest.standings()
+    for world in (honest, misled):
+        world.close()
+
+
+@pytest.mark.parametrize("answer", [(), (None,) * 9, "nonsense", None])
+def test_an_answer_of_another_form_is_none(answer: object, tmp_path: Path, looks: Looks) -> None:
+    world = World(tmp_path / "state")
+    *known, last = family()
+    admit(world, *known)
+    world.flow.ask = lambda tasks: [answer] * len(tasks)
+    before = looks.taken
+    admit(world, last)
+    assert looks.taken - before == len(known), "the walk looks for itself"
+    world.close()
+
+
+def test_without_processes_the_walk_looks_for_itself(tmp_path: Path, looks: Looks) -> None:
+    def refuse(_: Sequence[LookTask]) -> list[object]:
+        raise StateError("no process can be started")
+
+    world = World(tmp_path / "state")
+    *known, last = family()
+    admit(world, *known)
+    world.flow.ask = refuse
+    before = looks.taken
+    admit(world, last)
+    assert looks.taken - before == len(known)
+    world.close()
 
 
 def test_a_look_at_stored_previews_is_a_look_at_the_pictures(tmp_path: Path) -> None:

@@ -300,3 +300,8 @@ def test_clouds_with_soft_rims_pass(seed: int) -> None:
     )
     sky = np.array([60, 110, 180]) + 60 * y[..., None]
     assert verdict(jpeg(pixels(sky + (245 - sky) * (1 - np.exp(-np.asarray(cover)))[..., None]))) is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (2, 2)])
+def test_a_white_picture_of_any_shape_is_measured(shape: tuple[int, int]) -> None:
+    measure_quality(np.full((*shape, 3), 255, np.uint8))
