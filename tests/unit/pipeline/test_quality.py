@@ -305,3 +305,22 @@ def test_clouds_with_soft_rims_pass(seed: int) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (2, 2)])
 def test_a_white_picture_of_any_shape_is_measured(shape: tuple[int, int]) -> None:
     measure_quality(np.full((*shape, 3), 255, np.uint8))
+
+
+def sheet(seed: int) -> Pixels:
+    """Draw a spreadsheet as a screen shows it: thin grey lines, small black figures, nothing else on white."""
+    random = np.random.default_rng(seed)
+    page = np.full((900, 1600, 3), 255, np.uint8)
+    page[::24] = page[:, ::110] = 217
+    for row in range(37):
+        for column in range(14):
+            place = (8 + 110 * column, 17 + 24 * row)
+            text = f"{random.integers(1, 99999) / 100:.2f}"
+            cv2.putText(page, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_white_spreadsheet_is_not_over_exposed(seed: int) -> None:
+    quality = measure_quality(sheet(seed))
+    assert judge_quality(quality, QualitySettings())[0] is VerdictKind.KEEP
