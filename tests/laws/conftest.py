@@ -7,8 +7,8 @@ import pytest
 from tests.laws.synthetic import Looks, stand_ins
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def looks() -> Iterator[Looks]:
-    """The counter of second looks, while the stand-ins are in place."""
+    """The counter of second looks, while the stand-ins are in place; other modules look for themselves."""
     with stand_ins() as counter:
         yield counter
