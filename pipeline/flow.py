@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge import Knowledge
 from pipeline.looking import Ask, look_ahead
+from pipeline.matching import VERIFIER_VERSION
 from pipeline.measuring import remodel
 from pipeline.opening import FlowSettings, open_knowledge
 from pipeline.quality import judge_quality
@@ -383,8 +384,8 @@ class Flow:
         settings = self._settings
         protected = [folder.id for folder in self._catalog.folders() if folder.protected]
         model = self._models.wanted
-        parts = (settings.quality, settings.matching, settings.second_look, settings.keeper, model, protected)
-        return repr(parts)
+        looks = VERIFIER_VERSION, settings.second_look
+        return repr((settings.quality, settings.matching, looks, settings.keeper, model, protected))
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, Observation, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-_VERIFIER_VERSION = 9
+VERIFIER_VERSION = 9
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
 _COARSER = 2.0  # times the quantisation step of the other
 _MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
@@ -96,7 +96,7 @@ class Matcher:
         self._indexes = indexes
         self.thresholds = thresholds
         self._verify_settings = verify_settings
-        self._verifier = f"{_VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
+        self._verifier = f"{VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
         self._evidence: Recent[tuple[int, int], Evidence | None] = Recent(self._judge, 100_000)
         self._original: Recent[tuple[int, int], Preference] = Recent(self._ask, 100_000)
         self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)

@@ -1,0 +1,2 @@
+-- The column `spectrum` of an observation holds two more series of traces (missing grey levels, patches; see
+-- `store/rows.py`). Nothing needs to be changed, but an older dedupd would misread them: it is to refuse this catalog.
