@@ -276,3 +276,14 @@ def test_one_writer_two_flows_agree(world: World) -> None:
         ids = world.catalog.image_ids()
         ours = [world.flow.knowledge.standings[level].keeper_of(i) for i in ids]
         assert [other.knowledge.standings[level].keeper_of(i) for i in ids] == ours
+
+
+def test_a_newer_second_look_has_all_judged_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.admit({"/hot/a.jpg": Place(Content(1), 1)})
+    assert not world.flow.needs_rejudging
+    monkeypatch.setattr(pipeline.flow, "VERIFIER_VERSION", 1_000)
+    world.restart()
+    assert world.flow.needs_rejudging
+    world.flow.rejudge(NOW_NS)
+    world.restart()
+    assert not world.flow.needs_rejudging
