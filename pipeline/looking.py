@@ -1,7 +1,7 @@
 """Second looks taken ahead of the walk, in worker processes.
 
 The walk asks for one pair after the other, and among look-alikes that is most of the work. What it will ask for is
-known beforehand, and a look depends on two stored previews alone: so pairs are looked at on all cores, and recalled
+known beforehand, and a look depends on stored facts alone: so pairs are looked at on all cores, and recalled
 when the walk asks. It looks for itself at those that are missing.
 """
 
