@@ -29,8 +29,8 @@ from pipeline.keeper import KeeperSettings, rank
 from pipeline.measuring import MeasureTask, measure
 from pipeline.originals import find_original
 from pipeline.quality import judge_quality
-from pipeline.settings import DecodeSettings, QualitySettings
-from pipeline.verify import Prepared, VerifySettings, prepare, verify
+from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
+from pipeline.verify import Prepared, prepare, verify
 from store.records import (
     CatalogFile,
     FileStat,

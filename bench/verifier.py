@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from bench.copies import KINDS, edited_copy
 from pipeline.decode import DecodeSettings, decode_preview, model_input, preview
 from pipeline.embedding import EmbeddingSettings, load_embedder
-from pipeline.verify import Prepared, SecondLook, VerifySettings, prepare, verify
+from pipeline.settings import VerifySettings
+from pipeline.verify import Prepared, SecondLook, prepare, verify
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}

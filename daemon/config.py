@@ -20,8 +20,7 @@ from pipeline.embedding import EmbeddingSettings
 from pipeline.flow import FlowSettings
 from pipeline.keeper import KeeperSettings
 from pipeline.matching import MatchingSettings
-from pipeline.settings import DecodeSettings, QualitySettings
-from pipeline.verify import VerifySettings
+from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
 from store.errors import AccessError, ConfigError
 
 

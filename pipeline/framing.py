@@ -75,15 +75,19 @@ class Framing:
     whole: bool  # one lies within the other, but for flat fill
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     tilted: bool  # turned by no quarter
+    on_grid: bool  # of one picture's pixels, as a cut leaves them: neither turned nor scaled
     inset: bool  # one of the two, whole, on other content
     pasted: bool  # the whole source on flat fill, and its edge shows: a print on a table, a picture on a page
     bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
 
-def find_framing(place: Placement, drift: Matrix, max_fill_levels: float) -> Framing:
+def find_framing(
+    place: Placement, drift: Matrix, max_fill_levels: float, grid: tuple[float, float] | None = None
+) -> Framing:
     """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`.
 
-    `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target.
+    `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target. `grid` is how
+    many pixels of `b`, across and down, lie in one of `a` where one is a cut of the other, if their files may be that.
     """
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
@@ -95,22 +99,24 @@ def find_framing(place: Placement, drift: Matrix, max_fill_levels: float) -> Fra
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, back)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, place.onto)
     rounded = is_rounded(place, drift)
-    bend, tilted = _bend(place, drift), place.tilted
+    bend, tilted, on_grid = _bend(place, drift), place.tilted, _is_on_grid(place, drift, grid)
     if target_within:
         inset = not source_within and _is_set_into(source, target, back, max_fill_levels)
-        return Framing(source_covered, target_covered, same, rounded, not inset, False, tilted, inset, False, bend)
+        return Framing(
+            source_covered, target_covered, same, rounded, not inset, False, tilted, on_grid, inset, False, bend
+        )
     fill = is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
         seam, all_round = _find_seam(target, source.shape, place.onto)
         # One side of a crop may run along an edge of the scene; what was pasted has a seam wherever it ends.
         inset = seam and all_round and not fill
         return Framing(
-            source_covered, target_covered, False, rounded, not inset, fill, tilted, inset, seam and fill, bend
+            source_covered, target_covered, False, rounded, not inset, fill, tilted, on_grid, inset, seam and fill, bend
         )
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
     lost = 1 - min(source_covered, target_covered)
     whole = tilted and (lost < MAX_LOST_CORNERS or fill or is_filled(source, target, back, max_fill_levels))
-    return Framing(source_covered, target_covered, False, rounded, whole, whole, tilted, False, False, bend)
+    return Framing(source_covered, target_covered, False, rounded, whole, whole, tilted, on_grid, False, False, bend)
 
 
 def is_rounded(place: Placement, drift: Matrix) -> bool:
@@ -134,6 +140,16 @@ def is_rounded(place: Placement, drift: Matrix) -> bool:
         return True
     resized = max(place.source.shape) > RESIZED * max(place.target.shape)
     return bool(resized and moved.max() < 0.5 + KNOWN_PIXELS and np.ptp(moved) < 2 * KNOWN_PIXELS)
+
+
+def _is_on_grid(place: Placement, drift: Matrix, grid: tuple[float, float] | None) -> bool:
+    """Tell whether pixel lies on pixel but for a shift, as far as that is known."""
+    if grid is None or place.mirrored:
+        return False
+    cut = 1 / np.asarray(grid) if place.swapped else np.asarray(grid)
+    corners = frame_corners(place.source.shape)
+    off = project(drift @ place.onto, corners) - corners * cut
+    return bool(np.abs(off - off.mean(axis=0)).max() < KNOWN_PIXELS)
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:

@@ -13,7 +13,7 @@ from pipeline.keeper import KeeperSettings, asks_for_originals, rank
 from pipeline.matching import Matcher, Recent, Thresholds
 from pipeline.originals import Preference
 from pipeline.rulings import RulingBook
-from pipeline.verify import VerifySettings
+from pipeline.settings import VerifySettings
 from store.catalog import Catalog
 from store.previews import Previews
 from store.records import CatalogFile, ImageState, Level, Rank

@@ -14,23 +14,21 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from pipeline.compression import FileFacts
 from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
 from pipeline.originals import Preference, find_original
-from pipeline.settings import DecodeSettings
+from pipeline.settings import VerifySettings
 from pipeline.tasks import LookTask, compare, prepare_stored
-from pipeline.verify import Prepared, VerifySettings
+from pipeline.verify import Facts, Prepared
 from store.catalog import Catalog
 from store.errors import DecodeError
 from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, Observation, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-VERIFIER_VERSION = 9
+VERIFIER_VERSION = 10
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
-_COARSER = 2.0  # times the quantisation step of the other
-_MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
-_PREVIEW_PIXELS = DecodeSettings().preview_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +200,7 @@ class Matcher:
         ours, theirs = self._prepared(first), self._prepared(second)
         if ours is None or theirs is None:
             return StoredLook(None, "a preview is missing")
-        look = compare(ours, theirs, self._verify_settings, compression_noise(a.observation, b.observation))
+        look = compare(ours, theirs, self._verify_settings, _facts(*sorted((a, b), key=lambda image: image.sha256)))
         if not self._catalog.read_only:
             self.note_look(a.id, b.id, look)
         return look
@@ -225,8 +223,8 @@ class Matcher:
         """Describe a second look at pairs of images for those who take it elsewhere."""
         images = [sorted(map(self._image, pair), key=lambda image: image.sha256) for pair in pairs]
         hashes = tuple((first.sha256, second.sha256) for first, second in images)
-        noises = tuple(compression_noise(first.observation, second.observation) for first, second in images)
-        return LookTask(str(self._previews.folder), hashes, self._verify_settings, noises=noises)
+        facts = tuple(_facts(first, second) for first, second in images)
+        return LookTask(str(self._previews.folder), hashes, self._verify_settings, facts=facts)
 
     def note_look(self, a: int, b: int, look: StoredLook) -> None:
         """Put on record what a look at two images saw."""
@@ -254,19 +252,8 @@ class Matcher:
         return self._catalog.embedding(image_id, self._indexes.model_id)
 
 
-def compression_noise(ours: Observation | None, theirs: Observation | None) -> float:
-    """Tell what compression put on the preview of one of two alone, in grey levels of a pixel; 0 where that is unknown.
-
-    A coefficient errs by up to half a quantisation step, and evenly so: a twelfth of the step squared. Shrinking
-    averages it out. A camera saves all its pictures alike, so what both have tells nothing: only where one was saved
-    with steps twice as coarse as the other was it saved again, and is not another exposure.
-    """
-    if ours is None or theirs is None:
-        return 0.0
-    least, most = sorted(map(_step_in_preview, (ours, theirs)))
-    return min(most / 12**0.5, _MAX_NOISE) if most >= _COARSER * least else 0.0
-
-
-def _step_in_preview(seen: Observation) -> float:
-    scale = min(_PREVIEW_PIXELS / max(seen.picture.width, seen.picture.height), 1.0)
-    return 0.0 if seen.traces is None else max(seen.traces.stored_step, seen.traces.seen_step) * scale
+def _facts(first: ImageState, second: ImageState) -> Facts:
+    """Give what the files of two images tell, where both were measured."""
+    if first.observation is None or second.observation is None:
+        return None
+    return FileFacts.of(first.observation), FileFacts.of(second.observation)

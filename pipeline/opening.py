@@ -8,8 +8,7 @@ from pipeline.keeper import KeeperSettings
 from pipeline.knowledge import Knowledge
 from pipeline.matching import MatchingSettings, Thresholds
 from pipeline.serving import Models
-from pipeline.settings import QualitySettings
-from pipeline.verify import VerifySettings
+from pipeline.settings import QualitySettings, VerifySettings
 from store.catalog import Catalog
 from store.errors import ConfigError
 

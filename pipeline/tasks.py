@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure
-from pipeline.settings import DecodeSettings, QualitySettings
-from pipeline.verify import Prepared, VerifySettings, prepare, verify
+from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
+from pipeline.verify import Facts, Prepared, prepare, verify
 from store.errors import DecodeError
 from store.previews import Previews
 from store.records import Failure, Measurement, StoredLook
@@ -25,7 +25,7 @@ class LookTask:
     pairs: tuple[tuple[bytes, bytes], ...]
     settings: VerifySettings
     path: str = ""  # of the file to blame: there is none
-    noises: tuple[float, ...] = ()  # of compression, one for each pair: see `verify`; none known where empty
+    facts: tuple[Facts, ...] = ()  # of the files of each pair, see `verify`; none known where empty
 
 
 def work(
@@ -39,16 +39,16 @@ def work(
 
 def look(task: LookTask) -> Seen:
     """Take a second look at each pair."""
-    noises = task.noises or (0.0,) * len(task.pairs)
-    return tuple(_look(task, *pair, noise) for pair, noise in zip(task.pairs, noises, strict=True))
+    known = task.facts or (None,) * len(task.pairs)
+    return tuple(_look(task, *pair, facts) for pair, facts in zip(task.pairs, known, strict=True))
 
 
-def _look(task: LookTask, ours: bytes, theirs: bytes, noise: float) -> StoredLook | None:
+def _look(task: LookTask, ours: bytes, theirs: bytes, facts: Facts) -> StoredLook | None:
     try:
         first, second = _prepared(task.folder, ours), _prepared(task.folder, theirs)
     except DecodeError:
         return None
-    return compare(first, second, task.settings, noise)
+    return compare(first, second, task.settings, facts)
 
 
 @lru_cache(_PREPARED)
@@ -63,7 +63,7 @@ def prepare_stored(preview: bytes | None) -> Prepared:
     return prepare(decode_preview(preview))
 
 
-def compare(first: Prepared, second: Prepared, settings: VerifySettings, noise: float = 0.0) -> StoredLook:
-    """Look at two previews, the one whose content hash is smaller first; for `noise` see `verify`."""
-    seen = verify(first, second, settings, noise)
+def compare(first: Prepared, second: Prepared, settings: VerifySettings, facts: Facts = None) -> StoredLook:
+    """Look at two previews, the one whose content hash is smaller first; for `facts` see `verify`."""
+    seen = verify(first, second, settings, facts)
     return StoredLook(seen.kind, seen.explanation, seen.lineage)

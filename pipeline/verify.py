@@ -14,20 +14,21 @@ be pickled, and remembers its corners once a look has asked for them.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated
 
 import cv2
 import numpy as np
-from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from pipeline.alignment import Alignment, Float, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
+from pipeline.compression import FileFacts, Known
 from pipeline.corners import Points, find_points
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame
-from pipeline.hues import has_changed_hues
 from pipeline.lineage import find_lineage
+from pipeline.proof import how_sure_changed, kind_of
+from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
+from pipeline.stains import is_stained
 from pipeline.tones import Tones, mix_colours
 from pipeline.wording import find_difference, say_change
 from store.records import Lineage, MatchKind
@@ -41,43 +42,10 @@ MAX_STEPS = 2
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
 VAIN_RESIDUAL = 0.02
-MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression hides what would
 HARDLY = 1.05  # a step that explains less more is the last
-MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
-CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
-MAX_PAGE_WINDOWS = 2  # the same, of a page
-MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
-FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
-@dataclass(frozen=True, slots=True)
-class VerifySettings:
-    """When two aligned pictures count as the same picture. A window is 16 pixels of a preview wide."""
-
-    max_descriptor_ratio: Annotated[float, Gt(0), Le(1)] = 0.85  # nearest against second nearest corner
-    max_point_error_pixels: Annotated[float, Gt(0)] = 3.0  # for a corner to agree with the transform
-    min_inliers: Annotated[int, Ge(4)] = 12  # corners that must agree on one transform
-    min_thumb_correlation: Annotated[float, Gt(0), Le(1)] = 0.8  # to compare two pictures as they lie
-    min_texture_levels: Annotated[float, Gt(0)] = 3.0  # grey levels of deviation that make a window textured
-    min_textured_share: Annotated[float, Ge(0), Le(1)] = 0.05  # below, a picture is flat: only grain proves
-    min_correlation: Annotated[float, Gt(0), Le(1)] = 0.6  # inside a window, for it to agree
-    min_agreement: Annotated[float, Gt(0), Le(1)] = 0.93  # share of textured windows, for a copy
-    min_edited_agreement: Annotated[float, Gt(0), Le(1)] = 0.6  # the same, for an edited picture
-    max_outlier: Annotated[float, Gt(1)] = 12.0  # a window against the whole
-    max_odd_windows: Annotated[int, Ge(0)] = 20  # touching windows that differ, for a copy: a spot of 5 pixels
-    max_odd_recoloured: Annotated[int, Ge(0)] = 40  # as many more where tones or colours changed as a whole
-    max_drift_pixels: Annotated[float, Gt(0)] = 0.3  # by which the windows of one and the same frame may drift
-    max_grain: Annotated[float, Ge(0), Le(3)] = 1.2  # how much like two exposures, drift in pixels added
-    max_conflict: Annotated[float, Ge(0), Le(1)] = 0.03  # share of all windows, for a copy
-    min_detail: Annotated[float, Ge(0), Le(1)] = 0.82  # share of fine detail that must be shared, for a copy
-    min_detail_small: Annotated[float, Ge(0), Le(1)] = 0.97  # the same, for an overlap of few windows
-    max_residual: Annotated[float, Gt(0), Le(2)] = 0.3  # typical share of a window left unexplained
-    max_moved: Annotated[float, Ge(0), Le(1)] = 0.2  # what one lacks, up to which a frame moved a little
-    min_detail_moved: Annotated[float, Ge(0), Le(1)] = 0.95  # `min_detail` for such a frame
-    max_residual_moved: Annotated[float, Gt(0), Le(2)] = 0.05  # `max_residual` for any other frame
-    min_trim: Annotated[float, Ge(0), Le(1)] = 0.035  # share that must be gone before it counts as a crop
-    max_bend: Annotated[float, Gt(0)] = 0.002  # of a corner, in long sides, beyond turning, scaling and stretching
-    max_fill_levels: Annotated[float, Gt(0)] = 6.0  # deviation of a flat border from its grey
+Facts = tuple[FileFacts, FileFacts] | None  # of two files, where both were measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +59,12 @@ class Prepared:
     def grey(self) -> Grey:
         """Give the grey of the preview [h, w]."""
         return self.tones.grey
+
+    def with_grey(self, grey: Grey) -> "Prepared":
+        """Give another grey of the same size to the same colours."""
+        small = self.tones.small.copy()
+        small[..., 0] = cv2.resize(grey, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
+        return Prepared(Tones(grey, self.tones.chroma, small), self.thumb)
 
     @cached_property
     def turned_thumbs(self) -> Float:
@@ -131,24 +105,40 @@ def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
     return Prepared(Tones(grey, np.ascontiguousarray(halved[..., 1:], np.uint8), small), thumb)
 
 
-def verify(a: Prepared, b: Prepared, settings: VerifySettings, noise: float = 0.0) -> SecondLook:
+def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = None) -> SecondLook:
     """Decide whether two prepared previews show the same picture, and what was changed.
 
-    `noise` is what compression is known to have put on the pixels of one of the two previews alone, in grey levels.
+    `facts` are what the files of `a` and `b` tell beyond their previews, where that is known.
     """
+    known = Known() if facts is None else Known.of(*facts, a.grey, b.grey)
     best: _Judged | None = None
     for alignment in _alignments(a, b, settings):
         if best is not None and best.lies_as(alignment):
             break
-        judged = _judge(a, b, alignment, settings, noise)
+        judged = _judge(a, b, alignment, settings, known)
         if judged is None:
             continue
         if best is None or judged.rank > best.rank:
             best = judged
         if judged.settled(settings):
             break
+    if known.coarser is not None and (best is None or best.kind is not MatchKind.COPY):
+        best = _judge_alike(a, b, settings, known.coarser) or best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
+
+
+def _judge_alike(
+    a: Prepared, b: Prepared, settings: VerifySettings, coarser: tuple[int, FileFacts]
+) -> "_Judged | None":
+    """Compress the finer of two pictures as the other was, and look again; None where that does not make them one."""
+    place, file = coarser
+    alike = [a, b]
+    alike[1 - place] = alike[1 - place].with_grey(file.saved_again(alike[1 - place].grey))
+    ours, theirs = alike
+    as_lies = Alignment(frame_to_frame(ours.grey, theirs.grey, False, 0), 0, False)
+    judged = _judge(ours, theirs, as_lies, settings, Known())
+    return judged if judged is not None and judged.kind is MatchKind.COPY else None
 
 
 def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:
@@ -252,7 +242,7 @@ class _Judged:
 _Compared = tuple[Placement, Comparison, float, tuple[Grey, Grey]]
 
 
-def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings, noise: float) -> _Judged | None:
+def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettings, known: Known) -> _Judged | None:
     """Judge one alignment; follow the drift that the windows show as long as that explains more.
 
     Returns None where corners led to a place at which nothing goes together.
@@ -263,7 +253,7 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         if settled is None:
             return None
         alignment = settled
-    best = _compared(a, b, alignment, settings, noise, None)
+    best = _compared(a, b, alignment, settings, known.noise, None)
     for step in range(MAX_STEPS):
         place, seen, recoloured, _ = best
         hopeless = seen.agreement < NEARLY_LAID or seen.conflict > 2 * settings.max_conflict
@@ -276,21 +266,21 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         near = seen.drift_pixels < SURE_SHIFT_PIXELS
         if not near:
             there = settle(a.grey, b.grey, there, *limits) or there
-        followed = _compared(a, b, there, settings, noise, best if near else None)
+        followed = _compared(a, b, there, settings, known.noise, best if near else None)
         gain = 1.0
         if not alignment.inliers and step == 0 and near:
             # Where one is blurred (the other then has more detail than it shares) or recoloured, places are known
             # less well.
-            gain = MIN_GAIN + min(max(followed[1].detail - 1.1, 0.0), 1.0) + 0.35 * _changed(recoloured)
+            gain = MIN_GAIN + min(max(followed[1].detail - 1.1, 0.0), 1.0) + 0.35 * how_sure_changed(recoloured)
         if seen.residual < gain * followed[1].residual + (gain - 1) * VAIN_RESIDUAL:
             break
         best = followed
         if seen.residual < HARDLY * followed[1].residual:
             break
     place, seen, recoloured = best[:3]
-    framing = find_framing(place, seen.drift, settings.max_fill_levels)
-    kind = _kind(seen, framing, recoloured, settings)
-    if kind is MatchKind.COPY and has_changed_hues(a.tones, b.tones, place):
+    framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grid)
+    kind = kind_of(seen, framing, recoloured, settings, few_colours=known.few_colours)
+    if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=known.few_colours):
         kind = MatchKind.EDITED
     return _Judged(place, seen, framing, recoloured, kind)
 
@@ -311,90 +301,3 @@ def _compared(
     texture, correlation = settings.min_texture_levels, settings.min_correlation
     seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier, curves, noise)
     return place, seen, recoloured, (ours, theirs)
-
-
-def _kind(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> MatchKind | None:
-    flat = seen.textured < settings.min_textured_share
-    if flat and seen.detail < settings.min_detail:
-        return None
-    if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
-        return None  # where half a picture was covered, the other half still fits exactly
-    explained = _is_explained(seen, framing, recoloured, settings)
-    if not explained and seen.known[0] > 0 and seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE:
-        explained = _is_explained(seen.without_noise, framing, recoloured, settings)
-    return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
-
-
-def _is_explained(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
-    """Tell whether what was done to the whole picture explains all that differs."""
-    flat = seen.textured < settings.min_textured_share
-    return (
-        (flat or seen.agreement >= settings.min_agreement)
-        and seen.conflict <= settings.max_conflict
-        and (seen.spot_windows <= (MAX_PAGE_WINDOWS if seen.page else MAX_SPOT_WINDOWS) or _is_rough(seen, recoloured))
-        and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
-        <= _allowed(seen, framing.same, recoloured, settings)
-        and _is_proven(seen, framing, recoloured, settings)
-        and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
-    )
-
-
-def _is_rough(seen: Comparison, recoloured: float) -> bool:
-    """Tell whether so much differs all over that a spot tells nothing; on paper it does, of whatever colour."""
-    return not seen.page and (seen.residual > CLEAN_RESIDUAL or (recoloured >= 1 and not seen.blank))
-
-
-def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:
-    """Tell how many windows may differ by what the whole picture shows to have been done to it.
-
-    Heavy compression makes single windows conflict; a change of tone or colour moves the edges between two tones by a
-    fraction of a pixel, and so does a change of sharpness. Two frames of a standing camera show none of the three, and
-    the less the rest of the picture differs, the less may differ anywhere. A standing camera keeps its frame; in a cut
-    one, sharp edges may show the little that its place is off, in fewer windows than any spot.
-    """
-    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125 if same_frame else 0.4), 1.0)
-    coarse = 30 * min(max(seen.residual - 0.005, 0.0) / 0.06, 1.0)
-    compressed = 250 * max(0.0, 0.95 - seen.detail)
-    sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
-    forgiven = max(coarse, compressed, sharpened) + _changed(recoloured) * settings.max_odd_recoloured
-    return clean * settings.max_odd_windows + forgiven
-
-
-def _allowed_share(seen: Comparison, recoloured: float) -> float:
-    """Tell what share of all that differs may go with the gradients, by the same reasons."""
-    sharpened = min(2 * max(seen.detail - 1.05, 0.0), 0.5)
-    resampled = 0.2 * min(max(seen.residual - 0.001, 0.0) / 0.002, 1.0)
-    return MAX_MOVED_SHARE + resampled + 0.3 * _changed(recoloured) + sharpened + 3 * max(seen.residual - 0.01, 0.0)
-
-
-def _changed(recoloured: float) -> float:
-    """Tell from 0 to 1 how sure it is that tones or colours changed: light that flickers changes them a little."""
-    return min(max(recoloured - 0.3, 0.0) / 0.7, 1.0)
-
-
-def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
-    """Ask for more proof where a camera could have made the same change as an edit.
-
-    A camera that moves a little before a wall or a lawn frames its next exposure as a mild crop would; only
-    the grain tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as
-    no crop does; a print that was photographed bends, too, but lies on a ground of its own.
-    """
-    few = 1 - min(max((seen.windows - FEW_WINDOWS) / (MANY_WINDOWS - FEW_WINDOWS), 0.0), 1.0)
-    least = settings.min_detail + few * (settings.min_detail_small - settings.min_detail)
-    if framing.pasted:
-        return seen.detail >= least and seen.residual <= settings.max_residual
-    if framing.same or framing.rounded:
-        if seen.moved_share > _allowed_share(seen, recoloured):
-            return False
-        if framing.same and seen.drift_pixels <= settings.max_drift_pixels:
-            return seen.detail >= least and seen.residual <= settings.max_residual
-        least = max(least, settings.min_detail_moved)
-        return framing.rounded and seen.detail >= least and seen.residual <= settings.max_residual_moved
-    lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
-    least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
-    trimmed = lacking < least_trim and not (framing.tilted and framing.filled)
-    little = lacking < settings.max_moved  # as a camera that moved a little: of true crops one in fifty bends by half
-    if framing.bend > settings.max_bend * (0.5 if little else 1.0) or trimmed:
-        return False
-    least = settings.min_detail_moved if little else least
-    return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from pipeline.framing import Placement, is_rounded
 from pipeline.grain import own_grain, shared_detail
-from pipeline.verify import SecondLook, VerifySettings, prepare, verify
+from pipeline.settings import VerifySettings
+from pipeline.verify import SecondLook, prepare, verify
 from store.records import MatchKind
 
 Pixels = NDArray[np.uint8]

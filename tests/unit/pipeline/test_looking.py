@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.decode import DecodeSettings, preview, shrink
+from pipeline.settings import VerifySettings
 from pipeline.tasks import LookTask, compare, look, prepare_stored
-from pipeline.verify import VerifySettings
 from store.errors import StateError
 from store.previews import Previews
 from store.records import Failure, FailureKind, Lineage, MatchKind, StoredLook

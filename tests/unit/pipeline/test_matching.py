@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.flow import FlowSettings, open_knowledge
-from pipeline.matching import MatchingSettings, Recent, compression_noise
-from pipeline.verify import VerifySettings
+from pipeline.matching import MatchingSettings, Recent
+from pipeline.settings import VerifySettings
 from store.catalog import Catalog
 from store.errors import ConfigError
 from store.records import MatchKind
@@ -38,7 +36,9 @@ def admit(world: World, *made: Content) -> list[int]:
     return [image_id for image_id in ids if image_id is not None]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(made=contents(largest=7))
 def test_evidence_is_what_the_facts_say_in_either_order(tmp_path: Path, made: list[Content]) -> None:
     world = World(tmp_path / f"state{len(list(tmp_path.iterdir()))}")
@@ -130,19 +130,3 @@ def test_thresholds_of_the_settings_win_over_those_of_the_model(world: World, tm
     swapped = FlowSettings(matching=MatchingSettings(candidate_similarity=0.9, similar_similarity=0.2))
     with pytest.raises(ConfigError, match="lies above"):
         open_knowledge(world.catalog, tmp_path, swapped)
-
-
-def test_noise_of_compression_is_known_only_where_one_was_saved_far_more_coarsely() -> None:
-    def saved(step: float, side: int = 300, seen_step: float = 0.0) -> Any:
-        return SimpleNamespace(
-            picture=SimpleNamespace(width=side, height=side // 2),
-            traces=SimpleNamespace(stored_step=step, seen_step=seen_step),
-        )
-
-    assert compression_noise(saved(30), saved(28)) == 0, "two pictures of one camera"
-    assert compression_noise(saved(30), saved(4)) == pytest.approx(30 / 12**0.5)
-    assert compression_noise(saved(4), saved(30)) == pytest.approx(30 / 12**0.5)
-    assert compression_noise(saved(2, seen_step=30), saved(2)) == pytest.approx(30 / 12**0.5), "of an earlier life"
-    assert compression_noise(saved(30, side=768), saved(4)) == pytest.approx(15 / 12**0.5), "shrunk by half"
-    assert compression_noise(saved(99), saved(0)) == compression_noise(saved(60), saved(0)), "no more is believed"
-    assert compression_noise(None, saved(30)) == 0

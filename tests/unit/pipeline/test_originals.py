@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure
 from pipeline.originals import Preference, find_original
-from pipeline.settings import DecodeSettings, QualitySettings
-from pipeline.verify import VerifySettings, prepare, verify
+from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
+from pipeline.verify import prepare, verify
 from store.records import Hashes, Lineage, Measurement, Observation, Picture, Quality, Relation, Traces
 from tests.unit.pipeline.test_hashing import scene
 
@@ -83,6 +83,18 @@ def paged(image: Image.Image) -> Image.Image:
     return page
 
 
+def tiled(image: Image.Image) -> Image.Image:
+    layer = Image.new("RGBA", image.size)
+    for place in range(24):
+        ImageDraw.Draw(layer).text((160 * (place % 4), 80 * (place // 4)), "for preview only", (255, 255, 255, 110))
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
+def again(image: Image.Image, quality: int) -> Image.Image:
+    return Image.open(io.BytesIO(saved(image, quality=quality))).convert("RGB")
+
+
+SMEAR = ImageFilter.Kernel((5, 5), [25 * (row == column) for row in range(5) for column in range(5)])
 COPIES = {
     "enlarged a little": lambda i: saved(i.resize((864, 648), Image.Resampling.BICUBIC), quality=92),
     "compressed as much": lambda i: saved(i, quality=83),
@@ -98,6 +110,14 @@ COPIES = {
     "sharpened": lambda i: saved(i.filter(ImageFilter.UnsharpMask(2, 250, 0)), quality=95),
     "compressed": lambda i: saved(i, quality=40),
     "saved finer": lambda i: saved(i, quality=97),
+    "compressed, then in another format": lambda i: saved(again(i, 30), "PNG"),
+    "compressed, then saved finer": lambda i: saved(again(i, 50), quality=92),
+    "smeared": lambda i: saved(i.filter(SMEAR), quality=94),
+    "median of nine": lambda i: saved(i.filter(ImageFilter.MedianFilter(3)), quality=90),
+    "enlarged back from three quarters": lambda i: saved(
+        i.resize((480, 360), Image.Resampling.BILINEAR).resize(i.size, Image.Resampling.LANCZOS), quality=86
+    ),
+    "marked all over": lambda i: saved(tiled(i), quality=88),
     "another format": lambda i: saved(i, "PNG"),
     "cropped": lambda i: saved(i.crop((30, 20, 600, 450)), quality=95),
     "cropped and enlarged": lambda i: saved(i.crop((80, 60, 560, 420)).resize((640, 480), Image.Resampling.LANCZOS)),
@@ -110,6 +130,7 @@ COPIES = {
     "sharpened next to nothing": lambda i: saved(i.filter(ImageFilter.DETAIL), quality=92),
     "sharpened by a kernel": lambda i: saved(i.filter(ImageFilter.SHARPEN), quality=88),
     "smoothed by a kernel": lambda i: saved(i.filter(ImageFilter.SMOOTH), quality=92),
+    "tinted": lambda i: saved(ImageOps.colorize(ImageOps.grayscale(i), "#100800", "#ffe8c0"), quality=95),
     "in few colours": lambda i: saved(i.quantize(64), "PNG"),
     "in few colours, dithered": lambda i: saved(
         i.quantize(palette=i.quantize(32), dither=Image.Dither.FLOYDSTEINBERG), "PNG"
@@ -127,6 +148,12 @@ def test_the_original_is_preferred_to_its_copy(kind: str, tmp_path: Path) -> Non
     found = judged(original, COPIES[kind](image), tmp_path)
     assert found.original == 1, found
     assert found.reason
+
+
+def test_a_grey_original_is_not_a_copy_of_a_tinted_one(tmp_path: Path) -> None:
+    grey = ImageOps.grayscale(drawn())
+    tinted = saved(ImageOps.colorize(grey, "black", "#ffe8c0"), quality=70)
+    assert judged(saved(grey.convert("RGB"), quality=85), tinted, tmp_path).original == 1
 
 
 def test_noise_that_was_added_is_told_from_noise_that_was_lost(tmp_path: Path) -> None:

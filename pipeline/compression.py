@@ -1,0 +1,93 @@
+"""What files tell that their previews do not show: how large a picture is, and what it was compressed by.
+
+A coefficient of a JPEG errs by up to half a quantisation step, and evenly so: a twelfth of the step squared, which
+shrinking to a preview averages out. And what compression did to one of two pictures can be done to the other.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.alignment import Grey
+from store.records import Observation
+
+COARSER = 2.0  # times the quantisation step of the other
+MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
+MAX_SIDE = 1600  # pixels: the preview of a larger picture shows next to nothing of its compression
+FEW_LEVELS = 0.2  # share of grey levels that are missing: of photographs hardly ever above 0.04
+STANDARD_STEP = 12.75  # of luma in the standard's own table, which is that of quality 50
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file tells of its own picture."""
+
+    width: int  # pixels, as it is to be seen
+    height: int
+    step: float = 0.0  # mean quantisation step of luma, the coarsest that the pixels went through; 0: none known
+    few_colours: bool = False
+
+    @classmethod
+    def of(cls, seen: Observation) -> "FileFacts":
+        """Take the facts from what was measured."""
+        picture, traces = seen.picture, seen.traces
+        if traces is None:
+            return cls(picture.width, picture.height)
+        few = bool(traces.levels) and traces.levels[0] > 255 * FEW_LEVELS
+        return cls(picture.width, picture.height, max(traces.stored_step, traces.seen_step), few)
+
+    def scale(self, preview: Grey) -> float:
+        """Tell how many pixels of its preview a pixel of the file is wide, at most 1."""
+        return float(max(preview.shape)) / max(self.width, self.height)
+
+    def saved_again(self, preview: Grey) -> Grey:
+        """Compress the preview of a picture of the same size as this file was compressed.
+
+        Where the preview is smaller it is enlarged for that: the coarse coefficients, which matter, come out nearly
+        as they were. A file's own tables are told by one number, so those of the standard stand for them.
+        """
+        larger = cv2.resize(preview, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        factor = self.step / STANDARD_STEP
+        quality = 50 / factor if factor > 1 else 100 - 50 * factor
+        _, encoded = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, max(round(quality), 1)])
+        saved = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        high, wide = preview.shape
+        return np.asarray(cv2.resize(saved, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What two files, of pictures `a` and `b`, tell about whether one was made from the other."""
+
+    noise: float = 0.0  # that compression put on the preview of one of the two alone, in grey levels of a pixel
+    coarser: tuple[int, FileFacts] | None = None  # which of the two that is, 0 or 1, where both are of one size
+    few_colours: bool = False  # one of the two was brought to few colours
+    grid: tuple[float, float] | None = None  # pixels of `b`'s preview to one of `a`'s where one is a plain cut: x, y
+
+    @classmethod
+    def of(cls, ours: FileFacts, theirs: FileFacts, a: Grey, b: Grey) -> "Known":
+        """Compare what two files tell; the greys are those of their previews.
+
+        A camera saves all its pictures alike, so what both have tells nothing: only where one was saved with steps
+        twice as coarse as the other was it saved again, and is not another exposure. And all its pictures have one
+        size: to keep the pixels and lose some at the rim is what a program does.
+        """
+        steps = ours.step * ours.scale(a), theirs.step * theirs.scale(b)
+        least, most = sorted(steps)
+        noise = min(most / 12**0.5, MAX_NOISE) if most >= COARSER * least else 0.0
+        sizes = (ours.width, ours.height), (theirs.width, theirs.height)
+        place = steps.index(most)
+        again = noise > 0 and sizes[0] == sizes[1] and max(sizes[0]) <= MAX_SIDE
+        cut = sizes[0] != sizes[1] and any(
+            all(part <= whole for part, whole in zip(*pair, strict=True)) for pair in (sizes, sizes[::-1])
+        )
+        shrunk = [
+            (grey.shape[1] / wide, grey.shape[0] / high) for grey, (wide, high) in zip((a, b), sizes, strict=True)
+        ]
+        return cls(
+            noise,
+            (place, (ours, theirs)[place]) if again else None,
+            ours.few_colours is not theirs.few_colours,
+            (shrunk[1][0] / shrunk[0][0], shrunk[1][1] / shrunk[0][1]) if cut else None,
+        )

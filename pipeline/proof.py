@@ -1,0 +1,121 @@
+"""What it takes for two aligned pictures to count as the same picture, by all that was measured on them."""
+
+from pipeline.comparison import Comparison
+from pipeline.framing import Framing
+from pipeline.settings import VerifySettings
+from store.records import MatchKind
+
+MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression hides what would
+MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
+CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
+MAX_PAGE_WINDOWS = 2  # the same, of a page
+MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
+FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
+
+
+def kind_of(
+    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, *, few_colours: bool = False
+) -> MatchKind | None:
+    """Judge two pictures by what a comparison and their frames show; None: not shown to be the same picture.
+
+    `recoloured` tells how much tones or colours changed as a whole, from 1 on clearly; `few_colours` that one of the
+    two is known to have been brought to a few.
+    """
+    flat = seen.textured < settings.min_textured_share
+    if flat and seen.detail < settings.min_detail:
+        return None
+    if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
+        return None  # where half a picture was covered, the other half still fits exactly
+    explained = _is_explained(seen, framing, recoloured, settings, few_colours)
+    if not explained and seen.known[0] > 0 and seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE:
+        explained = _is_explained(seen.without_noise, framing, recoloured, settings, few_colours)
+    return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
+
+
+def _is_explained(
+    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, few_colours: bool
+) -> bool:
+    """Tell whether what was done to the whole picture explains all that differs."""
+    flat = seen.textured < settings.min_textured_share
+    return (
+        (flat or seen.agreement >= settings.min_agreement)
+        and seen.conflict <= settings.max_conflict
+        and (
+            seen.spot_windows <= (MAX_PAGE_WINDOWS if seen.page else MAX_SPOT_WINDOWS)
+            or _is_rough(seen, recoloured, few_colours)
+        )
+        and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
+        <= _allowed(seen, framing.same, recoloured, settings)
+        and _is_proven(seen, framing, recoloured, settings)
+        and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
+    )
+
+
+def _is_rough(seen: Comparison, recoloured: float, few_colours: bool) -> bool:
+    """Tell whether so much differs all over that a spot tells nothing; on paper it does, of whatever colour."""
+    tones = few_colours or (recoloured >= 1 and not seen.blank)
+    return not seen.page and (seen.residual > CLEAN_RESIDUAL or tones)
+
+
+def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:
+    """Tell how many windows may differ by what the whole picture shows to have been done to it.
+
+    Heavy compression makes single windows conflict; a change of tone or colour moves the edges between two tones by a
+    fraction of a pixel, and so does a change of sharpness. Two frames of a standing camera show none of the three, and
+    the less the rest of the picture differs, the less may differ anywhere. A standing camera keeps its frame; in a cut
+    one, sharp edges may show the little that its place is off, in fewer windows than any spot.
+    """
+    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125 if same_frame else 0.4), 1.0)
+    coarse = 30 * min(max(seen.residual - 0.005, 0.0) / 0.06, 1.0)
+    compressed = 250 * max(0.0, 0.95 - seen.detail)
+    sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
+    forgiven = max(coarse, compressed, sharpened) + how_sure_changed(recoloured) * settings.max_odd_recoloured
+    return clean * settings.max_odd_windows + forgiven
+
+
+def _allowed_share(seen: Comparison, recoloured: float) -> float:
+    """Tell what share of all that differs may go with the gradients, by the same reasons."""
+    sharpened = min(2 * max(seen.detail - 1.05, 0.0), 0.5)
+    resampled = 0.2 * min(max(seen.residual - 0.001, 0.0) / 0.002, 1.0)
+    return (
+        MAX_MOVED_SHARE
+        + resampled
+        + 0.3 * how_sure_changed(recoloured)
+        + sharpened
+        + 3 * max(seen.residual - 0.01, 0.0)
+    )
+
+
+def how_sure_changed(recoloured: float) -> float:
+    """Tell from 0 to 1 how sure it is that tones or colours changed: light that flickers changes them a little."""
+    return min(max(recoloured - 0.3, 0.0) / 0.7, 1.0)
+
+
+def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
+    """Ask for more proof where a camera could have made the same change as an edit.
+
+    A camera that moves a little before a wall or a lawn frames its next exposure as a mild crop would; only
+    the grain tells the two apart, and for a trim of a few pixels not even that. A far move bends the frame as
+    no crop does; a print that was photographed bends, too, but lies on a ground of its own.
+    """
+    few = 1 - min(max((seen.windows - FEW_WINDOWS) / (MANY_WINDOWS - FEW_WINDOWS), 0.0), 1.0)
+    least = settings.min_detail + few * (settings.min_detail_small - settings.min_detail)
+    if framing.pasted:
+        return seen.detail >= least and seen.residual <= settings.max_residual
+    if framing.same or framing.rounded:
+        if seen.moved_share > _allowed_share(seen, recoloured):
+            return False
+        if framing.same and seen.drift_pixels <= settings.max_drift_pixels:
+            return seen.detail >= least and seen.residual <= settings.max_residual
+        least = max(least, settings.min_detail_moved)
+        return framing.rounded and seen.detail >= least and seen.residual <= settings.max_residual_moved
+    lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
+    least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
+    trimmed = lacking < least_trim and not (framing.tilted and framing.filled) and not framing.on_grid
+    little = lacking < settings.max_moved  # as a camera that moved a little: of true crops one in fifty bends by half
+    if framing.bend > settings.max_bend * (0.5 if little else 1.0) or trimmed:
+        return False
+    if framing.on_grid:
+        return seen.detail >= settings.min_detail_moved and seen.residual <= settings.max_residual_moved
+    least = settings.min_detail_moved if little else least
+    return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)

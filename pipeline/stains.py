@@ -1,0 +1,152 @@
+"""Whether one place changed and not the whole: a sticker, a word on a sky, a red shirt and a blue one.
+
+The windows of a second look compare structure, and forgive each of them a gain, an offset and its colour. What was
+laid over a calm place, or coloured anew, shows in the means of small places: compression keeps those, and what is
+done to the whole picture moves all of them alike. What is left beyond that, and beyond all levels near by in the other
+picture, was changed by itself.
+"""
+
+import cmath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.alignment import Float, Grey
+from pipeline.comparison import Comparison
+from pipeline.framing import Placement
+from pipeline.tones import SAMPLES, Tones, rescaling
+from pipeline.typical import median, quantile
+
+_MOST_GAIN, _MOST_TURN = 1.2, 0.35  # from the more colourful picture to the other; radians of hue
+_ROUNDS = 4
+_USUAL = 6.0  # levels of chroma by which colours differ between a picture and its copy
+# Levels that no compression adds: of grey; of chroma, with a share of it for what loses or gains saturation.
+_GREY, _CHROMA, _SHARE = 7.0, 10.0, 0.25
+_GREY_OF_FEW, _CHROMA_OF_FEW = 14.0, 22.0  # the same where one was brought to few colours
+# Levels on top where tones or colours were changed as a whole, for no curve fits every place: up to a clear change,
+# and for each as much again.
+_CHANGING, _CHANGED, _AT_CHANGE, _BEYOND_CHANGE, _MOST = 0.75, 1.5, 6.0, 2.0, 10.0
+_ANYWHERE = 22.0  # levels of chroma that no change of the whole leaves, however much of the picture has changed
+_BLURRED = 10.0  # levels of grey on top where one has detail that the other lost, or twice of it
+_USUAL_GREY, _USUAL_CHROMA = (3.0, 0.95), (0.7, 0.9)  # times what so many places stay below, on top
+_AROUND = np.ones((3, 3), np.uint8)  # places, two pixels of a preview each: blur and misplacement
+_RIM = np.ones((5, 5), np.uint8)
+_TONED = 6.0  # levels of chroma that compression leaves in a grey or toned picture
+_MEAN = (3, 3)  # places
+_LIGHT = (41, 41)  # places: uneven light and vignettes change as slowly
+_PATCH = np.ones((2, 2), np.uint8)  # the least that counts: single places are noise
+
+
+def is_stained(
+    ours: Tones, theirs: Tones, place: Placement, seen: Comparison, recoloured: float, *, few_colours: bool
+) -> bool:
+    """Tell whether some place changed otherwise than the whole did, where one picture lies on the other.
+
+    `seen` is what a comparison made of their greys there. `recoloured` tells how much tones or colours changed, from 1
+    on clearly; `few_colours` where one was brought to a few.
+    """
+    of_grey, of_chroma = (_GREY_OF_FEW, _CHROMA_OF_FEW) if few_colours else (_GREY, _CHROMA)
+    more = _AT_CHANGE * min(max(recoloured - _CHANGING, 0.0) / (_CHANGED - _CHANGING), 1.0)
+    more += _BEYOND_CHANGE * max(min(recoloured, _MOST) - _CHANGED, 0.0)
+    blurred = _BLURRED * min(max(abs(seen.detail - 1) - 0.05, 0.0), 1.0)
+    if seen.fine is not None and _has_changed_greys(*seen.fine, of_grey + more + blurred):
+        return True
+    return _has_changed_hues(ours, theirs, place, of_chroma + more)
+
+
+def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float) -> bool:
+    size = (first.shape[1], first.shape[0])
+    within = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
+    reached = np.asarray(cv2.erode(within, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
+    if not cv2.countNonZero(reached):
+        return False
+    ours, theirs = (np.asarray(cv2.blur(picture, _MEAN), np.float32) for picture in (first, second))
+    off = (theirs - ours) * reached
+    share = cv2.blur(reached.astype(np.float32), _LIGHT)
+    ours = np.asarray(ours + cv2.blur(off, _LIGHT) / np.maximum(share, np.float32(0.1)), np.float32)
+    beyond = np.minimum(_outside(theirs, ours), _outside(ours, theirs))
+    return _is_patch(beyond, reached, least, _USUAL_GREY)
+
+
+def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> bool:
+    source, target = (theirs, ours) if place.swapped else (ours, theirs)
+    high, wide = target.chroma.shape[:2]
+    if min(high, wide, *source.chroma.shape[:2]) < _RIM.shape[0]:
+        return False
+    of_source, of_target = (
+        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
+        for tones in (source, target)
+    )
+    drawn = cv2.warpPerspective(source.chroma, np.linalg.inv(of_target) @ place.onto @ of_source, (wide, high))
+    reached = np.asarray(
+        cv2.erode((drawn[..., 0] > 0).view(np.uint8), _RIM), np.uint8
+    )  # no colour has a Cr of 0: that lies outside
+    if cv2.countNonZero(reached) < 64:
+        return False
+    first, second = (cv2.blur(chroma, _MEAN).astype(np.float32) - 128 for chroma in (drawn, target.chroma))
+    inside = np.flatnonzero(reached)
+    inside = inside[:: max(len(inside) // SAMPLES, 1)]
+    samples = [picture.reshape(-1, 2)[inside] for picture in (first, second)]
+    if np.var(samples[0], axis=0).sum() < np.var(samples[1], axis=0).sum():
+        first, second = second, first
+        samples.reverse()
+    gain, shift = _fit(*samples)
+    expected = np.asarray(first @ gain + shift, np.float32)
+    share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
+    near, far = (
+        np.minimum(_length(_outside(second, expected, around)), _length(_outside(expected, second, around))) - share
+        for around in (_AROUND, _RIM)
+    )
+    changed = _is_patch(far, reached, _ANYWHERE, (0.0, 0.5)) or _is_patch(near, reached, least, _USUAL_CHROMA)
+    return changed and not any(map(_is_toned, (ours, theirs)))
+
+
+def _is_toned(tones: Tones) -> bool:
+    """Tell whether a picture is grey, or sepia: its colour follows from its grey, whatever another's was."""
+    grey, chroma = tones.small[..., 0].ravel() / 128.0, tones.small[..., 1:].reshape(-1, 2) - 128.0
+    terms = np.stack([np.ones_like(grey), grey, grey * grey])
+    fit = np.linalg.solve(terms @ terms.T + np.eye(3), terms @ chroma)
+    return bool(np.abs(fit.T @ terms - chroma.T).max() <= _TONED)
+
+
+def _fit(ours: Float, theirs: Float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fit a gain with a small turn of hue, [2, 2], and a shift [2] of chroma [n, 2] robustly: what most places go by.
+
+    A pair of chroma is taken for a complex number, whose product with another scales and turns it.
+    """
+    first, second = (np.ascontiguousarray(chroma, np.float32).view(np.complex64)[:, 0] for chroma in (ours, theirs))
+    gain, shift = 1 + 0j, complex(*(median(theirs[:, channel] - ours[:, channel]) for channel in (0, 1)))
+    for _ in range(_ROUNDS):
+        weight = 1 / (1 + (np.abs(second - gain * first - shift) / _USUAL) ** 2)
+        total = float(weight.sum())
+        middle, reached = (complex((weight * part).sum()) / total for part in (first, second))
+        off = first - middle
+        spread = float((weight * np.abs(off) ** 2).sum()) + total  # as if all colours were a level apart
+        shared = complex((weight * np.conj(off) * (second - reached)).sum()) + gain * total
+        size, turn = cmath.polar(shared / spread)
+        gain = cmath.rect(min(size, _MOST_GAIN), min(max(turn, -_MOST_TURN), _MOST_TURN))
+        shift = reached - gain * middle
+    turned = np.array([[gain.real, gain.imag], [-gain.imag, gain.real]], np.float32)
+    return turned, np.array([shift.real, shift.imag], np.float32)
+
+
+def _outside(levels: Float, other: Float, around: Grey = _AROUND) -> Float:
+    """Measure how far each place of one [h, w] or [h, w, 2] lies from all that the other has around it, in levels."""
+    least, most = cv2.erode(other, around), cv2.dilate(other, around)
+    return np.asarray(np.maximum(np.maximum(least - levels, levels - most), 0), np.float32)
+
+
+def _length(chroma: Float) -> NDArray[np.float32]:
+    return np.asarray(cv2.magnitude(np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])))
+
+
+def _is_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, float]) -> bool:
+    """Tell whether a place, and no single point, changed by more than `least` and what is usual in the picture."""
+    inside = reached > 0
+    if not (beyond[inside] > least).any():
+        return False
+    times, share = usual
+    limit = least + times * max(quantile(beyond[inside], share), 0.0)
+    changed = ((beyond > limit) & inside).view(np.uint8)
+    return bool(cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
