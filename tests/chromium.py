@@ -17,6 +17,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions",
@@ -128,4 +130,4 @@ def running(path: str) -> Iterator[Tab]:
                 yield Tab(out, back)
             finally:
                 process.terminate()
-                process.wait(20)
+                process.wait(PATIENCE_SECONDS)

@@ -1,12 +1,24 @@
-"""What many tests share: one album a worker, drawn once, and one scan of it."""
+"""What many tests share: one album a worker, drawn once, and one scan of it; how hypothesis draws."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.gallery import Album, write_album
+
+# `make test` gives one answer for one tree: the same examples each time, and no limit that a busy machine could miss.
+# Every full sweep draws anew.
+settings.register_profile(
+    "dedupd",
+    deadline=None,
+    derandomize="DEDUPD_FULL_SWEEP" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("dedupd")
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS, wait_until
+
 COMMAND = Path(sys.executable).with_name("dedupd")
 SIX_FOLDERS = {"blur", "dark", "bright", "corrupt", "duplicates", "similar"}
-PATIENCE_SECONDS = float(os.environ.get("DEDUPD_PATIENCE_SECONDS", "100"))  # it may be busy; conditions are polled
 
 
 def _environment() -> dict[str, str]:
@@ -72,26 +73,19 @@ def verdicts(log: Path | str, folder: Path) -> dict[str, tuple[str, str | None, 
 
 
 def listing(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """Return relative path → (SHA-256, mtime in ns, inode) of every file below."""
+    """Return relative path → (SHA-256, mtime in ns, inode) of every file below; a service may be moving them."""
     found = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        stat = path.stat()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[str(path.relative_to(folder))] = (digest, stat.st_mtime_ns, stat.st_ino)
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path.relative_to(folder))] = (digest, stat.st_mtime_ns, stat.st_ino)
     return found
 
 
 def contents(folder: Path) -> dict[str, tuple[str, int]]:
     """Return relative path → (SHA-256, mtime in ns) of every picture below; inodes may differ."""
     return {name: seen[:2] for name, seen in listing(folder).items() if not Path(name).name.startswith(".dedupd")}
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Poll until a condition holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 class Daemon:
@@ -126,7 +120,7 @@ class Daemon:
 
     def wait(self, files: int | None = None) -> None:
         """Wait until the service has settled."""
-        wait_until(lambda: self.settled(files), f"{files} files known and nothing to do, now {self.status()}")
+        wait_until(lambda: self.settled(files), lambda: f"{files} files known and nothing to do, now {self.status()}")
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something on disk while the service runs."""
@@ -137,7 +131,7 @@ class Daemon:
         """Send SIGTERM; return exit code and the seconds it took."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60), time.monotonic() - started
+        return self.process.wait(PATIENCE_SECONDS), time.monotonic() - started
 
     def kill(self) -> None:
         """End it as a power cut would."""

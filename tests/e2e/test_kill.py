@@ -4,10 +4,9 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.command import Daemon, contents, dedupd, running, verdicts, wait_until, write_config
+from tests.e2e.command import Daemon, contents, dedupd, running, verdicts, write_config
 from tests.gallery import Album
+from tests.patience import wait_until
 
 
 def _knows(daemon: Daemon, files: int) -> bool:
@@ -28,7 +27,6 @@ def _run_to_the_end(hot: Path, base: Path, kills: tuple[int, ...]) -> None:
         assert daemon.stop()[0] == 0
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_ingest_ends_like_an_undisturbed_one(drawn_album: Album, tmp_path: Path) -> None:
     before = contents(drawn_album.folder)
     ends = []

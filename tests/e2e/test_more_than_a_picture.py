@@ -32,7 +32,6 @@ def encoded(scene: int, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif", "mpo"])
-@pytest.mark.timeout(120)
 def test_a_file_of_several_pictures_is_never_removed_for_its_first(tmp_path: Path, suffix: str) -> None:
     album, archive = tmp_path / "album", tmp_path / "archive"
     album.mkdir()
@@ -59,7 +58,6 @@ def test_a_file_of_several_pictures_is_never_removed_for_its_first(tmp_path: Pat
     assert contents(album) == before
 
 
-@pytest.mark.timeout(120)
 def test_transparency_and_whole_files_with_a_worn_rim_are_kept(tmp_path: Path) -> None:
     album = tmp_path / "album"
     album.mkdir()
@@ -83,7 +81,6 @@ def test_transparency_and_whole_files_with_a_worn_rim_are_kept(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("missing", "verdict"), [(2, "duplicate"), (12, "keep")])
-@pytest.mark.timeout(120)
 def test_only_a_picture_that_lost_nothing_replaces_a_whole_one(tmp_path: Path, missing: int, verdict: str) -> None:
     album, archive = tmp_path / "album", tmp_path / "archive"
     album.mkdir()

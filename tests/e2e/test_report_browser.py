@@ -16,6 +16,7 @@ from daemon.report import Report, ReportFile, ReportGroup, write_report
 from store.records import REJECTS, Evidence, Level, MatchKind, Quality, VerdictKind
 from store.text import printable
 from tests import chromium
+from tests.patience import PATIENCE_SECONDS
 from tests.scenes import draw
 
 BROWSER = chromium.find()
@@ -123,8 +124,8 @@ def tab() -> Iterator[chromium.Tab]:
 
 
 def wait(tab: chromium.Tab, condition: str) -> None:
-    """Wait until an expression holds in the page, five seconds at most."""
-    end = time.monotonic() + 5
+    """Wait until an expression holds in the page."""
+    end = time.monotonic() + PATIENCE_SECONDS
     while not tab.run(f"Boolean({condition})"):
         assert time.monotonic() < end, condition
         tab.run("new Promise(done => setTimeout(done, 20))")

@@ -3,14 +3,16 @@
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from store.records import VerdictKind
-from tests.e2e.command import contents, dedupd, listing, running, scan, verdicts, wait_until, write_config
+from tests.e2e.command import contents, dedupd, listing, running, scan, verdicts, write_config
 from tests.gallery import Album, AlbumFile
+from tests.patience import wait_until
 
 Verdicts = dict[str, tuple[str, str | None, str | None]]
 LayOut = Callable[[Album, str], Album]
@@ -100,8 +102,8 @@ class TestLife:
             daemon.wait(1)
             assert (one / lesser[0].name).exists()
             drop(album, [best], one)
-            daemon.wait_for(lambda: not (one / lesser[0].name).exists(), "the lesser copy leaves")
-            moved = quarantine / "duplicates" / lesser[0].name
+            moved = quarantine / "duplicates" / lesser[0].name  # it leaves first, and gets this name after that
+            daemon.wait_for(lambda: moved.exists() and not (one / lesser[0].name).exists(), "the lesser copy leaves")
             assert contents(quarantine)[str(moved.relative_to(quarantine))] == contents(album.folder)[lesser[0].name]
             assert (one / best.name).exists()
             # The other hot folder is judged against the first, and only reported.
@@ -152,8 +154,10 @@ class TestLife:
     ) -> None:
         one, two, _ = house
         config, state = tmp_path / "c.toml", tmp_path / "state"
+        begun = time.monotonic()
         with running(config, state) as daemon:
             daemon.wait(0)
+            start = time.monotonic() - begun
             refused = dedupd("run", "--config", config, "--state", state)
             assert refused.code == 75
             assert "another dedupd" in refused.err
@@ -173,21 +177,24 @@ class TestLife:
             daemon.wait(1)
             code, seconds = daemon.stop()
             assert code == 0
-            assert seconds < 10
+            assert seconds < max(10, 5 * start)
         status = dedupd("status", "--state", state, "--json").json
         assert (status["state"], status["pid"], status["files"]) == ("stopped", None, 1)
 
 
 def test_sigterm_in_the_middle_of_work_is_clean(drawn_album: Album, lay_out: LayOut, tmp_path: Path) -> None:
     album = lay_out(drawn_album, "hot")
+    before = Counter(digest for digest, _, _ in listing(album.folder).values())
     config = write_config(tmp_path / "c.toml", {"path": album.folder, "action": "move", "output": tmp_path / "q"})
+    begun = time.monotonic()
     with running(config, tmp_path / "state") as daemon:
         wait_until(lambda: daemon.status()["files"] > 0, "the first files are judged")
+        start = time.monotonic() - begun
         code, seconds = daemon.stop()
     assert code == 0
-    assert seconds < 10
-    names = {path.split("/", 1)[1] if path.split("/")[0] != "camera" else path for path in contents(tmp_path / "q")}
-    assert len(contents(album.folder)) + len(names - {"manifest.jsonl"}) >= len(album.files)
+    assert seconds < max(10, 5 * start)
+    there = [*listing(album.folder).values(), *listing(tmp_path / "q").values()]  # under whatever name, if in a move
+    assert not before - Counter(digest for digest, _, _ in there), "no file is missing"
 
 
 def test_a_hot_folder_that_is_not_there_yet_is_waited_for(drawn_few: Album, tmp_path: Path) -> None:

@@ -155,12 +155,16 @@ def test_check_finds_what_is_not_so(known: Known, tmp_path: Path) -> None:
 
 
 def test_status_answers_in_a_moment(known: Known) -> None:
-    seconds = []
-    for _ in range(5):
+    seconds, bare = [], []
+    for _ in range(5):  # in turns, against the shortest thing that Python can do on this machine
         started = time.perf_counter()
         assert dedupd("status", "--state", known.state, "--json").code == 0
         seconds.append(time.perf_counter() - started)
-    assert statistics.median(seconds) < 1.0, "0.3 s on a machine at rest"
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare.append(time.perf_counter() - started)
+    ratio = statistics.median(seconds) / statistics.median(bare)
+    assert statistics.median(seconds) < 1.0 or ratio < 40, (seconds, bare)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["status", "--json"], ["--version"]], ids=" ".join)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.disks import mount_memory
+from tests.patience import PATIENCE_SECONDS
 
 _TARGET = "faults.target"
 _BOOT_SECONDS = 60.0
@@ -26,7 +27,7 @@ class Machine:
     def run(self, *words: object, check: bool = True) -> str:
         """Run a command inside as root and return what it said, errors included."""
         command = ["nsenter", f"--target={self._leader}", "--all", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
         if check and done.returncode:
             raise AssertionError(f"{words}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr

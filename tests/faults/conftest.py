@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -69,8 +70,7 @@ def far(tmp_path: Path) -> Iterator[Path]:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs /dev/shm on another device than the temporary folder")
-    folder = memory / f"dedupd-fault-{os.getpid()}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=memory, prefix="dedupd-fault-"))
     yield folder
     shutil.rmtree(folder)
 

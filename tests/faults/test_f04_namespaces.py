@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Record
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify and namespaces are Linux")
 NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
@@ -21,7 +22,7 @@ def apart(case: str, folder: Path, *wrapper: str) -> None:
     if wrapper and subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
         pytest.skip(f"{wrapper[0]} is not allowed here")
     arguments = [*wrapper, sys.executable, "-m", "tests.integration.watched", case, str(folder)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
 
 

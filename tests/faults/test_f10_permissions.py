@@ -31,7 +31,6 @@ def bound() -> tuple[str, ...]:
     figure="healed 100 %; log lines per file per hour <= 1",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_what_may_not_be_read_heals(tmp_path: Path, record: Record, bound: tuple[str, ...]) -> None:
     hot, state = tmp_path / "hot", tmp_path / "state"
     shut = [put_tiny(hot / f"{number}.png", number) for number in range(5)]
@@ -67,7 +66,6 @@ def _pair(folder: Path, seed: int) -> None:
 )
 @pytest.mark.privileged("setpriv", "chattr", "mount")
 @pytest.mark.usefixtures("private_mounts")
-@pytest.mark.timeout(300)
 def test_what_may_not_be_moved_stays_and_is_named(tmp_path: Path, record: Record, bound: tuple[str, ...]) -> None:
     hot, out = tmp_path / "hot", tmp_path / "out"
     for number, name in enumerate(("read-only", "sticky", "immutable", "mounted")):

@@ -17,6 +17,7 @@ from tests.faults.conftest import Record
 from tests.faults.known import knows
 from tests.faults.pictures import BY_HASH, put_tiny, tiny
 from tests.integration.watched import Service, put
+from tests.patience import wait_until
 
 MIB = 1 << 20
 
@@ -72,12 +73,13 @@ def test_many_paths_are_bounded(tmp_path: Path, record: Record, times: Callable[
     watcher.check(10.0)
     grown = psutil.Process().memory_info().rss - before
     go_on.set()
-    deadline = time.monotonic() + 60
-    while len(taken) < min(count, 40_000) and not rescans and time.monotonic() < deadline:
-        time.sleep(0.1)
+
+    def over() -> bool:
         watcher.check(20.0)
+        return len(set(taken)) == count or bool(rescans)
+
+    wait_until(over, "each path is passed on, or what found no room has become a rescan")
     watcher.close()
-    assert len(set(taken)) == count or rescans, "what found no room became a rescan"
     assert grown < 50 * MIB
     record(count, 0, f"{count} paths queued: RSS +{grown / MIB:.0f} MiB, rescans {len(rescans)}")
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 import random
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,13 +26,20 @@ from tests.unit.pipeline.room import Room
 
 
 class Racer:
-    """Write new content under one name, once or twice, within some seconds: by rename, or in place, mtime kept."""
+    """Write new content under one name, once or twice, by rename, or in place, mtime kept.
+
+    `seconds` is what a move takes, more or less: one that is measured may have stood still. So half of the moments are
+    drawn from twice as long, evenly, the others from every octave down to a thousandth.
+    """
 
     def __init__(self, path: Path, chance: random.Random, seconds: float) -> None:
         self.path, self.aside = path, path.with_name("newcomer.tmp")
         self.written = {path.read_bytes()}
         self.in_place = chance.random() < 0.5
-        self.pauses = [chance.uniform(0, seconds) for _ in range(chance.randint(1, 2))]
+        self.pauses = [
+            seconds * chance.choice((chance.uniform(0, 2), 2 ** chance.uniform(-10, 1)))
+            for _ in range(chance.randint(1, 2))
+        ]
 
     def __call__(self) -> None:
         if not self.pauses:
@@ -53,10 +61,12 @@ class Racer:
 def _seconds_of_a_move(room: Room) -> float:
     """Time a few moves that nobody disturbs: disks differ by a factor of a hundred."""
     actions = [room.action(room.file(f"calm {number}.jpg")) for number in range(5)]
-    started = time.monotonic()
+    seconds = []
     for action in actions:
+        started = time.monotonic()
         apply(action, room.ledger, 1_000)
-    return (time.monotonic() - started) / len(actions)
+        seconds.append(time.monotonic() - started)
+    return statistics.median(seconds)
 
 
 @pytest.mark.fault(
@@ -64,7 +74,6 @@ def _seconds_of_a_move(room: Room) -> float:
     injected="content replaced by rename or rewritten in place, mtime kept, while its file is moved",
     figure="wrong content moved 0/1,000",
 )
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("across", [False, True], ids=["rename", "copy"])
 def test_only_what_was_judged_is_moved(
     tmp_path: Path, far: Path, record: Record, times: Callable[[int, int], int], *, across: bool
@@ -75,7 +84,7 @@ def test_only_what_was_judged_is_moved(
     numbers = itertools.takewhile(lambda n: n < count or (n < 20 * count and len(ends) < 2), itertools.count())
     for number in numbers:
         path = room.file(f"{number}.jpg", b"version ......")
-        action, racer = room.action(path), Racer(path, chance, 2 * seconds)
+        action, racer = room.action(path), Racer(path, chance, seconds)
         with meanwhile(racer):
             try:
                 entry = apply(action, room.ledger, 1_000)
@@ -94,7 +103,6 @@ def test_only_what_was_judged_is_moved(
 @pytest.mark.fault(
     "F12", injected="file replaced while it is read and decoded", figure="facts of two files mixed 0/1,000"
 )
-@pytest.mark.timeout(300)
 def test_measured_facts_belong_to_one_file(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
     path, versions = tmp_path / "a.png", {}
     for seed in range(3):
@@ -110,8 +118,9 @@ def test_measured_facts_belong_to_one_file(tmp_path: Path, record: Record, times
 
     swap()
     seen: Counter[str] = Counter()
+    count = times(1000, 60)
     with meanwhile(swap):
-        for _ in range(times(1000, 60)):
+        while seen.total() < count or (seen.total() < 50 * count and not seen["measured"]):
             with suppress(FileNotFoundError):
                 result = measure(MeasureTask(str(path), 32), DecodeSettings(), QualitySettings())
                 if isinstance(result, Failure):
@@ -120,5 +129,5 @@ def test_measured_facts_belong_to_one_file(tmp_path: Path, record: Record, times
                 sha256, width = versions[result.stat.size]
                 assert (result.hashes.sha256, result.picture.width) == (sha256, width)
                 seen["measured"] += 1
-    assert seen["measured"]
+    assert seen["measured"], "it was never left alone for as long as a measurement takes"
     record(seen.total(), 0, f"mixed 0/{seen['measured']}")

@@ -34,7 +34,6 @@ def known_paths(state: Path) -> set[str]:
     figure="self-ingests 0",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_own_files_are_no_arrivals(tmp_path: Path, record: Record) -> None:
     hot, state = tmp_path / "hot", tmp_path / "state"
     for seed in range(6):
@@ -64,7 +63,6 @@ def test_own_files_are_no_arrivals(tmp_path: Path, record: Record) -> None:
 @pytest.mark.fault(
     "F15", injected="links to files and folders, loops, hard links of one inode, action move", figure="groups made 0"
 )
-@pytest.mark.timeout(120)
 def test_links_are_no_duplicates(tmp_path: Path, record: Record) -> None:
     hot = tmp_path / "hot"
     for seed in range(3):
@@ -91,7 +89,6 @@ def test_links_are_no_duplicates(tmp_path: Path, record: Record) -> None:
 )
 @pytest.mark.privileged("mkfs.exfat", "mount.exfat-fuse", "losetup")
 @pytest.mark.usefixtures("private_mounts")
-@pytest.mark.timeout(300)
 def test_one_file_by_two_names_is_one_file(tmp_path: Path, record: Record) -> None:
     image, disk, state = tmp_path / "image", tmp_path / "disk", tmp_path / "state"
     disk.mkdir()
@@ -136,7 +133,6 @@ def test_one_file_by_two_names_is_one_file(tmp_path: Path, record: Record) -> No
     injected="FIFO, socket, device, folder, links and empty files named like pictures; names of unfinished files",
     figure="hangs 0; records 0",
 )
-@pytest.mark.timeout(120)
 def test_what_is_no_picture_file_is_left_alone(tmp_path: Path, record: Record) -> None:
     hot = tmp_path / "hot"
     put_tiny(hot / "real.png", 1)

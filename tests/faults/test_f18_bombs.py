@@ -70,9 +70,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.fault("F18", injected="headers of up to 4 gigapixels in files of a few bytes", figure="parent RSS +0")
-@pytest.mark.timeout(120)
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path, record: Record) -> None:
-    paths = []
+    (tmp_path / "warm.png").write_bytes(tiny(1))
+    paths = [tmp_path / "warm.png"]  # it waits for its process
     for name, build in BOMBS.items():
         paths.append(tmp_path / name)
         paths[-1].write_bytes(build())
@@ -80,13 +80,15 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, record: Record) -> None
     watched = Watched(WorkerSettings(processes=1))
     results = watched.measure(paths)
     grown = psutil.Process().memory_info().rss - before
+    assert isinstance(results.pop("warm.png"), Measurement)
     for name, result in results.items():
         assert isinstance(result, Failure), name
         assert result.kind in (FailureKind.TOO_LARGE, FailureKind.CORRUPT), name
     assert sum(result.kind is FailureKind.TOO_LARGE for result in results.values() if isinstance(result, Failure)) >= 4
     assert watched.peak_bytes < 400 * MIB
     assert grown < 20 * MIB
-    assert max(watched.seconds.values()) < 10 + 20, "the first waits for its process"
+    start = watched.seconds.pop("warm.png")
+    assert max(watched.seconds.values()) < max(10, 10 * start), "less than ten starts of a process, on any machine"
     record(len(results), 0, f"worker at most {watched.peak_bytes // MIB} MiB, parent +{max(0, grown) // MIB} MiB")
 
 
@@ -94,7 +96,6 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, record: Record) -> None
     "F18", injected="10,000 x 10,000 pixels, within our limit, in a worker of 4 GiB", figure="worker RSS < limit"
 )
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_what_is_allowed_fits(tmp_path: Path, record: Record) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(png(10_000, 10_000))
@@ -169,7 +170,6 @@ LIARS: dict[str, Callable[[], bytes]] = {
     figure="seconds per file <= 10",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_headers_that_lie_cost_little(tmp_path: Path, record: Record) -> None:
     warm = tmp_path / "warm.png"
     warm.write_bytes(tiny(1))

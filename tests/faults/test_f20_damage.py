@@ -45,7 +45,6 @@ def decoded_or_refused(data: bytes) -> bool:
 
 
 @pytest.mark.fault("F20", injected="nine formats, cut at every 1 %", figure="unhandled 0/1,000")
-@pytest.mark.timeout(300)
 def test_no_cut_file_is_a_picture(record: Record) -> None:
     whole = {name: encoded(name) for name in FORMATS}
     whole |= {"progressive JPEG": encoded("JPEG", progressive=True), "interlaced GIF": encoded("GIF", interlace=1)}
@@ -64,7 +63,6 @@ def test_no_cut_file_is_a_picture(record: Record) -> None:
 @pytest.mark.fault("F20", injected="the real pictures of many formats, cut at random", figure="unhandled 0/1,000")
 @pytest.mark.photos
 @needs_photos
-@pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_real_pictures_cut_at_random(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
     sources = [path for path in sorted((PHOTOS / "formats").rglob("*")) if path.is_file()]
@@ -89,7 +87,6 @@ def test_real_pictures_cut_at_random(tmp_path: Path, record: Record, times: Call
 @pytest.mark.photos
 @needs_photos
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_hostile_corpus(record: Record) -> None:
     paths = [path for path in sorted((PHOTOS / "bad").rglob("*")) if path.is_file()]
     watched = Watched(WorkerSettings(processes=1, timeout_seconds=30))
@@ -129,7 +126,6 @@ def _random(start: bytes, rest: bytes) -> None:
     "F24", injected="mutated pictures of nine formats, random bytes behind their signatures",
     figure="new exception types 0",
 )  # fmt: skip
-@pytest.mark.timeout(900)
 def test_mutated_and_random_bytes(record: Record) -> None:
     _mutated()
     _random()
@@ -137,7 +133,6 @@ def test_mutated_and_random_bytes(record: Record) -> None:
 
 
 @pytest.mark.fault("F20", injected="a damaged file twice, and changed", figure="re-tried only if the file changes")
-@pytest.mark.timeout(60)
 def test_a_measurement_is_never_made_of_a_damaged_file(tmp_path: Path, record: Record) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(SEEDS[1][:-30])

@@ -46,7 +46,6 @@ def _payloads(folder: Path) -> dict[str, bytes]:
 @pytest.mark.fault(
     "F25", injected="pickles, torch files with a payload and nonsense in place of weights", figure="marker files 0"
 )
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("model", ["compact", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_no_file_in_the_place_of_weights_runs(tmp_path: Path, record: Record, model: str) -> None:
     payloads = _payloads(tmp_path)

@@ -53,7 +53,6 @@ def degenerate() -> dict[str, np.ndarray]:
     figure="false groups 0",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_pictures_that_say_nothing_match_nothing(tmp_path: Path, record: Record) -> None:
     pictures = degenerate()
     (tmp_path / "in").mkdir()

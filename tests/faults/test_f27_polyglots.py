@@ -65,7 +65,6 @@ def _gif() -> bytes:
     injected="HTML, SVG, scripts, archives and programs named like pictures; pictures that are also one of these",
     figure="scripts run 0",
 )
-@pytest.mark.timeout(120)
 def test_only_content_counts(tmp_path: Path, record: Record) -> None:
     contents = IMPOSTORS | {name: build() for name, build in POLYGLOTS.items()}
     paths = []
@@ -87,7 +86,6 @@ def test_only_content_counts(tmp_path: Path, record: Record) -> None:
 
 @pytest.mark.fault("F27", injected="the same in a whole scan with its report", figure="scripts run 0")
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_report_holds_only_what_we_encoded(tmp_path: Path, record: Record) -> None:
     (tmp_path / "in").mkdir()
     for name, content in IMPOSTORS.items():

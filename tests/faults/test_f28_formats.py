@@ -44,7 +44,6 @@ def looks_like(rgb: np.ndarray, expected: Image.Image) -> float:
 @pytest.mark.fault(
     "F28", injected="every colour model in every format that can hold it", figure="supported 100 % or listed"
 )
-@pytest.mark.timeout(120)
 def test_every_mode_of_every_format(record: Record) -> None:
     far = {}
     for (mode, name), options in MODES.items():

@@ -16,6 +16,7 @@ from tests.e2e.command import dedupd, running
 from tests.faults.conftest import Record
 from tests.faults.disks import mount_memory
 from tests.faults.living import Place, fill, says
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.daemon.opened import opened
 
 FIGURE = "lost 0; seconds to resume"
@@ -28,7 +29,6 @@ PAIRS = 4
 @pytest.mark.privileged("mount")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("least_mb", [8, 0], ids=["with a reserve", "without"])
 def test_a_full_disk_pauses_and_room_resumes(tmp_path: Path, record: Record, least_mb: int) -> None:
     mount_memory(tmp_path / "small", 64 << 20)
@@ -71,7 +71,6 @@ def test_a_full_disk_pauses_and_room_resumes(tmp_path: Path, record: Record, lea
 @pytest.mark.privileged("mount")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_start_on_a_full_disk_waits(tmp_path: Path, record: Record) -> None:
     mount_memory(tmp_path / "small", 64 << 20)
     place = Place(tmp_path, state=tmp_path / "small" / "state")
@@ -101,7 +100,6 @@ def test_a_start_on_a_full_disk_waits(tmp_path: Path, record: Record) -> None:
 @pytest.mark.privileged("mount")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_disk_that_fills_during_a_start_is_waited_for(
     tmp_path: Path, record: Record, times: Callable[[int, int], int]
 ) -> None:
@@ -170,7 +168,7 @@ def test_a_paused_service_writes_nothing_and_takes_everything_up_again(tmp_path:
 def until(service: Service, condition: "object") -> None:
     """Let the loop turn until something is so."""
     assert callable(condition)
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end
         service._turn()

@@ -14,7 +14,6 @@ FIGURE = "both running 0; the second names the holder; free after kill -9"
 
 @pytest.mark.fault("F37", injected="run, scan, reindex and restore beside a running service; kill -9", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_there_is_one_writer_and_the_second_is_told_who(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)
     config = place.config()

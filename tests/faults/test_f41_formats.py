@@ -81,7 +81,6 @@ def breaking_off(after: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.fault("F41", injected="a migration broken off before each of its statements", figure=FIGURE)
-@pytest.mark.timeout(300)
 def test_a_migration_is_whole_or_did_not_happen(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch, times: Callable[[int, int], int]
 ) -> None:
@@ -100,7 +99,6 @@ def test_a_migration_is_whole_or_did_not_happen(
 
 
 @pytest.mark.fault("F41", injected="a catalog of format 999, by every verb", figure=FIGURE)
-@pytest.mark.timeout(300)
 def test_a_newer_format_is_refused_and_untouched(tmp_path: Path, record: Record) -> None:
     state = tmp_path / "state"
     state.mkdir(mode=0o700)

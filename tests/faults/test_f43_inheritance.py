@@ -14,6 +14,7 @@ from store.catalog import Catalog
 from tests.faults.conftest import Record
 from tests.faults.living import descriptors
 from tests.faults.pictures import put_tiny
+from tests.patience import PATIENCE_SECONDS
 
 FIGURE = "inherited descriptors 0"
 ROOMS = Path(daemon.__file__).parents[1]
@@ -29,7 +30,7 @@ def test_a_decoding_process_has_nothing_of_the_catalog(tmp_path: Path, record: R
         for seed in range(4):
             pool.submit(MeasureTask(str(put_tiny(tmp_path / f"{seed}.png", seed)), 64))
         done = 0
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_SECONDS
         while done < 4 and time.monotonic() < until:
             done += len(pool.results(1.0))
         inherited = [

@@ -30,7 +30,6 @@ def there_and_back(room: Room, number: int) -> None:
 
 
 @pytest.mark.fault("F44", injected="move and undo across file systems, 0 bytes to 3 MB", figure="lost 0; 0-byte 0")
-@pytest.mark.timeout(300)
 def test_there_and_back_across_file_systems(
     tmp_path: Path, far: Path, record: Record, times: Callable[[int, int], int]
 ) -> None:

@@ -34,7 +34,6 @@ class Stranger:
 @pytest.mark.fault(
     "F45", injected="a stranger creates the target's name in the same moment", figure="overwritten 0/1,000"
 )
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("exclusive", [True, False], ids=["renameat2", "link and unlink"])
 def test_no_name_is_ever_overwritten(
     tmp_path: Path,

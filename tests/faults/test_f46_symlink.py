@@ -17,7 +17,6 @@ from tests.unit.pipeline.room import Room, is_as_before
 @pytest.mark.fault(
     "F46", injected="parent flipped between folder and symlink during move and undo", figure="touched outside 0/10,000"
 )
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("side", ["home", "quarantine"])
 def test_a_parent_swapped_for_a_symlink_leads_nowhere(
     tmp_path: Path, far: Path, record: Record, times: Callable[[int, int], int], side: str

@@ -38,7 +38,6 @@ def forget_what_is_gone(house: House) -> None:
     figure="groups with 0 copies 0",
 )
 @pytest.mark.usefixtures("stand_in")
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("fate", FATES)
 def test_a_group_never_ends_without_a_copy(
     far: Path, record: Record, times: Callable[[int, int], int], fate: str

@@ -75,7 +75,6 @@ def raw_control_bytes(text: bytes) -> list[bytes]:
     figure="round trip 100 %",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_names_go_there_and_back_to_the_byte(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
     count = times(300, 40)
     laid = lay_out(tmp_path / "in", count)
@@ -102,7 +101,6 @@ def test_names_go_there_and_back_to_the_byte(tmp_path: Path, record: Record, tim
     figure="raw control bytes 0",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_nothing_in_a_name_reaches_the_eye(tmp_path: Path, record: Record) -> None:
     laid = lay_out(tmp_path / "in", len(WORDS))
     state = tmp_path / "state"

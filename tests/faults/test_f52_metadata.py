@@ -26,7 +26,6 @@ def facts(path: Path) -> tuple[object, ...]:
     injected="modes, times from 1970 to 2100 to the nanosecond, owners, attributes; near and across file systems",
     figure="equal 100 %, or listed as not kept",
 )
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("across", [False, True], ids=["near", "across"])
 def test_all_of_a_file_comes_along(
     tmp_path: Path, far: Path, record: Record, times: Callable[[int, int], int], *, across: bool

@@ -22,7 +22,6 @@ _DAY_NS = 24 * 3600 * 10**9
 
 @pytest.mark.fault("F53", injected="wall clock +400 days and back under a running service", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_year_that_never_was_empties_nothing(tmp_path: Path, record: Record) -> None:
     place, clock = Place(tmp_path), FakeClock(tmp_path / "clock")
     config = place.config()

@@ -28,7 +28,6 @@ def said(daemon: Daemon, often: int) -> bool:
 
 @pytest.mark.fault("F55", injected="SIGHUP with seven broken configurations, no file, a good one", figure="down time 0")
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_broken_configuration_keeps_the_old_one_and_says_why(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)
     config = place.config()

@@ -21,6 +21,7 @@ from tests.faults.conftest import Record
 from tests.faults.living import Place
 from tests.faults.moving import ROOT
 from tests.faults.test_f31_catalog_full import until
+from tests.patience import wait_until
 from tests.unit.daemon.opened import opened
 
 FIGURE = "overdue jobs after 60 s 0; double runs 0"
@@ -42,15 +43,11 @@ class Beating:
         return answer
 
     def since(self, before: dict[str, int]) -> dict[str, int]:
-        """Let the frequent job run three more times, within a minute; count what ran since then."""
-        until = time.monotonic() + 60
-        while True:
-            now = self.ask()["ran"]
-            ran = {name: now.get(name, 0) - before.get(name, 0) for name in EVERY}
-            if ran["often"] >= 3:
-                return ran
-            assert time.monotonic() < until, "it waits until the clock has caught up"
-            time.sleep(0.1)
+        """Let the frequent job run three more times from now on; count what ran since then."""
+        often = self.ask()["ran"]["often"]
+        wait_until(lambda: self.ask()["ran"]["often"] >= often + 3, "it waits until the clock has caught up")
+        now = self.ask()["ran"]
+        return {name: now.get(name, 0) - before.get(name, 0) for name in EVERY}
 
 
 @contextmanager
@@ -85,6 +82,7 @@ def test_jobs_go_on_after_a_jump(tmp_path: Path, record: Record, offset: str, mi
         before = schedule.ask()["ran"]
         clock.jump("+0")
         back = schedule.since(before)
+        wait_until(lambda: len(schedule.ask()["jumps"]) >= 2)
         assert len(schedule.ask()["jumps"]) == 2
         if offset.startswith("+"):
             assert (back["hourly"], back["daily"]) == (0, 0), "nothing twice"
@@ -94,12 +92,16 @@ def test_jobs_go_on_after_a_jump(tmp_path: Path, record: Record, offset: str, mi
 @pytest.mark.fault("F56", injected="SIGSTOP for a while, as a sleep", figure=FIGURE)
 def test_what_a_sleep_missed_runs_once(tmp_path: Path, record: Record) -> None:
     with beating(FakeClock(tmp_path / "clock")) as schedule:
+        started = time.monotonic()
         before = schedule.ask()["ran"]["often"]
         schedule.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
         time.sleep(3.0)
+        asleep = time.monotonic() - stopped
         schedule.process.send_signal(signal.SIGCONT)
         woken = schedule.ask()["ran"]["often"] - before
-        assert woken <= 3, "12 were missed"
+        awake = time.monotonic() - started - asleep  # a slow machine takes its time to ask
+        assert woken <= 3 + awake / EVERY["often"], "12 were missed"
         schedule.since(schedule.ask()["ran"])
     record(1, 0, f"{woken} runs at once after a sleep of 12 times the interval")
 
@@ -132,7 +134,6 @@ def test_what_was_put_off_by_a_wrong_clock_does_not_wait_for_it(
 
 @pytest.mark.fault("F56", injected="-1 h under a running service", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_service_reconciles_after_a_jump_back(tmp_path: Path, record: Record) -> None:
     place, clock = Place(tmp_path), FakeClock(tmp_path / "clock")
     config = place.config(upkeep={"reconcile_minutes": 0.05})

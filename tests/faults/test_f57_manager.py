@@ -11,10 +11,11 @@ import pytest
 
 from daemon.folders import HotFolder
 from daemon.service import Service
-from tests.e2e.command import COMMAND, running, wait_until
+from tests.e2e.command import COMMAND, running
 from tests.faults.booting import Machine, machine
 from tests.faults.conftest import Record
 from tests.faults.living import Place
+from tests.patience import wait_until
 from tests.unit.daemon.opened import opened
 
 FIGURE = "restarted within 2 x WatchdogSec"
@@ -53,7 +54,6 @@ class Manager:
 
 @pytest.mark.fault("F57", injected="a socket for READY, WATCHDOG, STATUS, STOPPING; the loop stopped", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_it_tells_when_it_is_ready_moves_and_stops(tmp_path: Path, record: Record, manager: Manager) -> None:
     place = Place(tmp_path)
     config = place.config()
@@ -140,7 +140,6 @@ main(sys.argv[1:])
 @pytest.mark.privileged("systemd-nspawn", "nsenter")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_systemd_starts_a_stuck_service_again(tmp_path: Path, record: Record) -> None:
     with machine(tmp_path / "machine") as booted:
         install(booted, STUCK)

@@ -18,7 +18,6 @@ FIGURE = "restarts 0"
 @pytest.mark.privileged("systemd-nspawn", "nsenter")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_what_a_person_must_mend_is_not_tried_again(tmp_path: Path, record: Record) -> None:
     with machine(tmp_path / "machine") as booted:
         install(booted)
@@ -38,7 +37,6 @@ def test_what_a_person_must_mend_is_not_tried_again(tmp_path: Path, record: Reco
 
 
 @pytest.mark.fault("F58", injected="a broken configuration, and a missing folder, without systemd", figure=FIGURE)
-@pytest.mark.timeout(300)
 def test_a_missing_folder_is_waited_for(tmp_path: Path, record: Record) -> None:
     (tmp_path / "broken.toml").write_text("nonsense")
     answer = dedupd("run", "--config", tmp_path / "broken.toml", "--state", tmp_path / "s")

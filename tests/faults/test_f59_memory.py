@@ -28,7 +28,6 @@ ENOUGH = 3 << 30
 @pytest.mark.fault("F59", injected="a memory control group of 60 MB, then one of 3 GB", figure=FIGURE)
 @pytest.mark.privileged()
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_service_that_was_ended_for_its_memory_goes_on(tmp_path: Path, record: Record) -> None:
     if not (CGROUP / "memory.limit_in_bytes").exists():
         pytest.skip("needs the memory controller of cgroup v1; MemoryMax= itself is systemd's")
@@ -55,7 +54,6 @@ def test_a_service_that_was_ended_for_its_memory_goes_on(tmp_path: Path, record:
 
 @pytest.mark.fault("F59", injected="SIGKILL of each decoding process while it works", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_a_decoding_process_that_is_ended_costs_nothing(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)

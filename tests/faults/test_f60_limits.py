@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import Daemon, dedupd, running, wait_until
+from tests.e2e.command import Daemon, dedupd, running
 from tests.faults.conftest import Record
 from tests.faults.living import Place, descriptors
+from tests.patience import wait_until
 
 FIGURE = "descriptors after 10,000 files = before ± 5; a limit: clear message or work done"
 
 
 @pytest.mark.fault("F60", injected="thousands of arrivals, renames and deletions under one service", figure=FIGURE)
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_descriptors_do_not_leak(tmp_path: Path, record: Record, times: Callable[[int, int], int]) -> None:
     place = Place(tmp_path)
@@ -33,7 +33,6 @@ def test_descriptors_do_not_leak(tmp_path: Path, record: Record, times: Callable
 @pytest.mark.fault("F60", injected="prlimit --nofile=64 on scan and on the service", figure=FIGURE)
 @pytest.mark.needs("prlimit")
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_with_64_descriptors_it_works(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)
     place.put_pairs(0, 10)
@@ -50,7 +49,6 @@ def test_with_64_descriptors_it_works(tmp_path: Path, record: Record) -> None:
 @pytest.mark.fault("F60", injected="prlimit --nofile=12 on the service", figure=FIGURE)
 @pytest.mark.needs("prlimit")
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_with_next_to_none_it_says_so(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)
     place.put_pairs(0, 2)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import COMMAND, wait_until
+from tests.e2e.command import COMMAND
 from tests.faults.booting import Machine, machine
 from tests.faults.conftest import Record
 from tests.faults.pictures import put_tiny
 from tests.faults.test_f57_manager import install
+from tests.patience import wait_until
 
 FIGURE = "advice shown 100 %; silent hangs 0"
 
@@ -20,7 +21,6 @@ FIGURE = "advice shown 100 %; silent hangs 0"
 @pytest.mark.privileged("systemd-nspawn", "nsenter")
 @pytest.mark.usefixtures("private_mounts")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_doctor_names_the_line_and_installing_again_mends_it(tmp_path: Path, record: Record) -> None:
     with machine(tmp_path / "machine") as booted:
         install(booted)

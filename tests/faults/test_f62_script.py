@@ -68,7 +68,6 @@ def tab() -> Iterator[chromium.Tab]:
     injected="payloads as names of files and folders, title, reasons, settings and problems of a report",
     figure="executed 0; CSP reports 0",
 )
-@pytest.mark.timeout(120)
 def test_no_payload_runs(tab: chromium.Tab, page: Path, record: Record) -> None:
     assert len(PAYLOADS) >= 50
     tab.look(1200, 900)

@@ -40,7 +40,6 @@ def hostile(text: str, *, lines: bool) -> list[str]:
     "F66", injected="eleven names with ESC, CR, LF, C1, bidi, markup, bytes that are no text", figure=FIGURE
 )
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_nothing_that_a_name_holds_reaches_a_terminal(tmp_path: Path, record: Record) -> None:
     place = Place(tmp_path)
     told = _hang_up(tmp_path / "notify")

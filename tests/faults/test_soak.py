@@ -1,7 +1,6 @@
 """The books of the soak are right, its slopes are slopes, and its table lands where it belongs."""
 
 import random
-import threading
 from collections import Counter
 from pathlib import Path
 
@@ -79,18 +78,21 @@ def test_whatever_happens_to_folders_is_in_the_books(tmp_path: Path, supply: Sup
     assert mischief.findings == []
 
 
-def test_a_slow_writer_is_in_the_books_and_hears_of_a_file_taken_from_it(tmp_path: Path, supply: Supply) -> None:
+def test_a_slow_writer_is_in_the_books_and_hears_of_a_file_taken_from_it(
+    tmp_path: Path, supply: Supply, monkeypatch: pytest.MonkeyPatch
+) -> None:
     village, books = Village(tmp_path / "base", disks=False), Books()
     mischief, slow = Mischief(village, supply, books), village.homes[0].hot / "slow"
     mischief._write_slowly(str(slow / "1.jpg"), b"12345", [0.0, 0.0, 0.0], keep_open=False)
     mischief._write_slowly(str(slow / "2.jpg"), b"12345", [0.0, 0.0], keep_open=True)
     assert books.balance(Counter({digest(b"12345"): 2})) == Balance({}, {}, {}, {})
-    writer = threading.Thread(target=mischief._write_slowly, args=(str(slow / "3.jpg"), b"123456", [0.5, 0.5], False))
-    writer.start()
-    while not (slow / "3.jpg").exists() or (slow / "3.jpg").stat().st_size < 4:
-        pass
-    (slow / "3.jpg").rename(village.homes[0].quarantine.parent / "3.jpg")
-    writer.join()
+
+    def take_it(_seconds: float) -> None:
+        assert (slow / "3.jpg").stat().st_size == 4
+        (slow / "3.jpg").rename(village.homes[0].quarantine.parent / "3.jpg")
+
+    monkeypatch.setattr("tests.faults.mischief.time.sleep", take_it)
+    mischief._write_slowly(str(slow / "3.jpg"), b"123456", [0.5, 0.5], False)
     assert len(mischief.findings) == 1
 
 

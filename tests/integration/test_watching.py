@@ -17,6 +17,7 @@ from daemon import observing
 from daemon.polling import inotify_limit
 from daemon.watcher import Watcher
 from tests.integration.watched import Service, put
+from tests.patience import wait_until
 
 if sys.platform == "linux":
     from watchdog.observers.inotify_c import InotifyEvent
@@ -117,7 +118,7 @@ def test_a_copied_tree_is_seen_whole(service: Service, hot: Path, tmp_path: Path
     service.until_known(*(hot / "card" / name for name in names))
 
 
-def test_a_storm_on_one_path_is_few_hints(service: Service, hot: Path) -> None:
+def test_a_storm_on_one_path_is_few_hints(service: Service, hot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = threading.Event()
     service.watcher.close()
 
@@ -126,21 +127,35 @@ def test_a_storm_on_one_path_is_few_hints(service: Service, hot: Path) -> None:
         service.hints.append(path)
 
     service.watcher = Watcher(take_slowly, service._scan)
+    noted, note = set[str](), service.watcher._hints.add_path
+
+    def note_too(path: str) -> bool:
+        noted.add(path)
+        return note(path)
+
+    monkeypatch.setattr(service.watcher._hints, "add_path", note_too)
     service.watch(hot)
     for number in range(300):
         put(hot / "a.jpg", b"x" * number)
     put(hot / "b.jpg")
+    service.until(lambda: str(hot / "b.jpg") in noted)  # whoever reads events has caught up, however slowly
     busy.set()
     service.until_hinted(hot / "a.jpg", hot / "b.jpg")
     assert len(service.hints) < 20
 
 
 def test_more_hints_than_there_is_room_for_become_a_scan(service: Service, hot: Path) -> None:
+    busy = threading.Event()
     service.watcher.close()
-    service.watcher = Watcher(lambda _: time.sleep(0.05), service._scan, max_pending=5)
+
+    def take(_path: str) -> None:
+        busy.wait()
+
+    service.watcher = Watcher(take, service._scan, max_pending=5)
     service.watch(hot)
     paths = [put(hot / f"{number}.jpg") for number in range(50)]
     service.until_known(*paths)
+    busy.set()
     assert "too many hints at once" in service.rescans
 
 
@@ -155,7 +170,10 @@ def test_reading_gives_no_hints(native: Service, hot: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="about watches of inotify")
 def test_a_folder_that_takes_the_name_of_one_carried_away(native: Service, hot: Path, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     native.watch(hot)
+    readers = [thread for thread in set(threading.enumerate()) - before if type(thread).__name__ == "Inotify"]
+    assert readers
     for name in ("a", "b"):
         (hot / name).mkdir()
         native.until_hinted(put(hot / name / "1.jpg"))  # its watch is there
@@ -164,7 +182,6 @@ def test_a_folder_that_takes_the_name_of_one_carried_away(native: Service, hot: 
     native.until_hinted(put(hot / "b/2.jpg"))
     (hot / "b").rename(hot / "c")
     native.until_hinted(put(hot / "c/3.jpg"))
-    readers = [thread for thread in threading.enumerate() if type(thread).__name__ == "Inotify"]
     shutil.rmtree(carried)  # now the old watch ends, and its name is nobody's
     native.until_hinted(put(hot / "c/4.jpg"))
     assert all(thread.is_alive() for thread in readers)
@@ -180,7 +197,7 @@ def test_watching_ends_though_two_folders_went_by_one_name(native: Service, hot:
     (hot / "a").rename(hot / "b")
     native.until_hinted(put(hot / "b/2.jpg"))
     native.watcher.close()
-    assert not [thread for thread in threading.enumerate() if type(thread).__name__ == "Inotify"]
+    wait_until(lambda: not [thread for thread in threading.enumerate() if type(thread).__name__ == "Inotify"])
 
 
 def test_not_recursive(service: Service, hot: Path) -> None:
@@ -292,7 +309,7 @@ def test_a_hint_that_raises_is_made_up_for(service: Service, hot: Path, monkeypa
 def test_nothing_is_left_behind(hot: Path) -> None:
     for number in range(20):
         (hot / f"{number}/deep").mkdir(parents=True)
-    threads, descriptors = threading.active_count(), len(os.listdir("/dev/fd"))
+    threads, descriptors = set(threading.enumerate()), len(os.listdir("/dev/fd"))
     for mode in ("native", "polling"):
         service = Service(mode)
         service.watch(hot)
@@ -301,8 +318,8 @@ def test_nothing_is_left_behind(hot: Path) -> None:
             put(hot / f"{number}.jpg")
         service.watcher.close()
         service.watcher.close()
-    assert threading.active_count() == threads
-    assert len(os.listdir("/dev/fd")) == descriptors
+    wait_until(lambda: set(threading.enumerate()) <= threads)
+    wait_until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
 
 
 @pytest.fixture
@@ -344,9 +361,12 @@ def test_a_dead_reader_is_replaced(native: Service, hot: Path, monkeypatch: pyte
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with monkeypatch.context() as patch:
         patch.setattr(observing.Inotify, "handle_event", lambda _, event: event.nonsense)
+        before = set(threading.enumerate())
         native.watch(hot)
+        readers = [thread for thread in set(threading.enumerate()) - before if type(thread).__name__ == "Inotify"]
+        assert readers
         lost = put(hot / "lost.jpg")
-        time.sleep(0.1)
+        wait_until(lambda: not any(reader.is_alive() for reader in readers))
     native.until_known(lost)
     assert native.rescans == ["watching had stopped"]
     native.until_hinted(put(hot / "b.jpg"))

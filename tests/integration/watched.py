@@ -12,8 +12,7 @@ from pathlib import Path
 
 from daemon.walking import walk
 from daemon.watcher import Mode, Watcher
-
-DEADLINE_SECONDS = 8.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Service:
@@ -40,7 +39,7 @@ class Service:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Loop like the service until something is so. Its clock runs fast: pauses are soon over."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert time.monotonic() < deadline, (self.hints, self.rescans, self.watcher.problems())
             self.now += 10.0

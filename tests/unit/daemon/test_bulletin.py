@@ -63,22 +63,46 @@ def test_the_worst_folder_names_the_state(
     assert told(session)["reasons"] == reasons
 
 
-def test_the_rate_is_that_of_the_last_seconds(session: Session) -> None:
-    bulletin, now = Bulletin(session), time.monotonic()
-    bulletin.count(1000, now - 60.0)
-    bulletin.count(20, now)
-    bulletin.count(0, now)
+class Standing:
+    """A clock that stands until it is moved."""
+
+    strftime, time_ns = staticmethod(time.strftime), staticmethod(time.time_ns)
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Tell the seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Standing:
+    made = Standing()
+    monkeypatch.setattr("daemon.bulletin.time", made)
+    return made
+
+
+def test_the_rate_is_that_of_the_last_seconds(session: Session, clock: Standing) -> None:
+    bulletin = Bulletin(session)
+    bulletin.count(1000, clock.now - 60.0)
+    bulletin.count(20, clock.now)
+    bulletin.count(0, clock.now)
     bulletin.publish(None, [OK], 0)
     assert told(session)["images_per_second"] == 2.0
 
 
-def test_it_does_not_tell_more_often_than_it_is_worth(session: Session) -> None:
+def test_it_does_not_tell_more_often_than_it_is_worth(session: Session, clock: Standing) -> None:
     bulletin = Bulletin(session)
     bulletin.publish(None, [OK], 1)
+    clock.now += 0.4
     bulletin.publish(None, [OK], 2)
     assert told(session)["queue"] == 1
     bulletin.publish(None, [OK], 3, force=True)
     assert told(session)["queue"] == 3
+    clock.now += 0.6
+    bulletin.publish(None, [OK], 4)
+    assert told(session)["queue"] == 4
 
 
 def test_the_last_words_keep_the_folders_and_name_no_process(session: Session) -> None:

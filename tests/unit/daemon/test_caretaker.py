@@ -9,8 +9,8 @@ import pytest
 
 from daemon.caretaker import Caretaker, Inspection
 from daemon.folders import FolderState, RootCheck, RootIdentity, check_root
+from tests.patience import PATIENCE_SECONDS, wait_until
 
-_PATIENCE_SECONDS = 5.0
 Make = Callable[[Path], Caretaker]
 
 
@@ -43,7 +43,7 @@ def hot(tmp_path: Path) -> Path:
 
 def test_a_look_at_the_root(hot: Path, make: Make, seen: "queue.Queue[Inspection]") -> None:
     make(hot).want(walk_too=False)
-    found = seen.get(timeout=_PATIENCE_SECONDS)
+    found = seen.get(timeout=PATIENCE_SECONDS)
     assert (found.root, found.files, found.problems) == (str(hot), None, [])
     assert found.check.state is FolderState.OK
     assert found.check.identity == RootIdentity(hot.stat().st_dev, hot.stat().st_ino)
@@ -51,7 +51,7 @@ def test_a_look_at_the_root(hot: Path, make: Make, seen: "queue.Queue[Inspection
 
 def test_a_walk_by_the_folders_rules(hot: Path, make: Make, seen: "queue.Queue[Inspection]") -> None:
     make(hot).want(walk_too=True)
-    found = seen.get(timeout=_PATIENCE_SECONDS)
+    found = seen.get(timeout=PATIENCE_SECONDS)
     assert found.files is not None
     assert sorted(stat.path for stat in found.files) == [str(hot / "a.jpg"), str(hot / "sub/b.jpg")]
 
@@ -61,7 +61,7 @@ def test_a_root_that_is_not_there_is_never_an_empty_folder(
     tmp_path: Path, make: Make, seen: "queue.Queue[Inspection]", walk_too: bool
 ) -> None:
     make(tmp_path / "none").want(walk_too=walk_too)
-    found = seen.get(timeout=_PATIENCE_SECONDS)
+    found = seen.get(timeout=PATIENCE_SECONDS)
     assert found.files is None
     assert found.check.state is FolderState.WAITING
 
@@ -70,7 +70,7 @@ def test_another_disk_in_its_place_is_not_walked(hot: Path, make: Make, seen: "q
     caretaker = make(hot)
     caretaker.known = (RootIdentity(hot.stat().st_dev + 1, 1), "marker")
     caretaker.want(walk_too=True)
-    found = seen.get(timeout=_PATIENCE_SECONDS)
+    found = seen.get(timeout=PATIENCE_SECONDS)
     assert (found.check.state, found.files) == (FolderState.OFFLINE, None)
 
 
@@ -81,24 +81,24 @@ def test_while_it_hangs_its_silence_shows_and_wishes_are_joined(
 
     def hanging(*arguments: object) -> RootCheck:
         asked.set()
-        assert answer.wait(_PATIENCE_SECONDS)
+        assert answer.wait(PATIENCE_SECONDS)
         return check_root(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("daemon.caretaker.check_root", hanging)
     caretaker = make(hot)
     assert caretaker.silent_seconds() == 0.0
     caretaker.want(walk_too=False)
-    assert asked.wait(_PATIENCE_SECONDS)
+    assert asked.wait(PATIENCE_SECONDS)
     first = caretaker.silent_seconds()
     assert caretaker.silent_seconds() > first >= 0.0
     for walk_too in (False, True, False, True, False):
         caretaker.want(walk_too=walk_too)
     answer.set()
-    assert seen.get(timeout=_PATIENCE_SECONDS).files is None
-    assert seen.get(timeout=_PATIENCE_SECONDS).files is not None, "a walk is not lost to a later, smaller wish"
+    assert seen.get(timeout=PATIENCE_SECONDS).files is None
+    assert seen.get(timeout=PATIENCE_SECONDS).files is not None, "a walk is not lost to a later, smaller wish"
+    wait_until(lambda: caretaker.silent_seconds() == 0.0)
     with pytest.raises(queue.Empty):
         seen.get(timeout=0.1)
-    assert caretaker.silent_seconds() == 0.0
 
 
 def test_nothing_is_said_after_the_end(
@@ -108,13 +108,13 @@ def test_nothing_is_said_after_the_end(
 
     def hanging(*arguments: object) -> RootCheck:
         asked.set()
-        assert answer.wait(_PATIENCE_SECONDS)
+        assert answer.wait(PATIENCE_SECONDS)
         return check_root(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("daemon.caretaker.check_root", hanging)
     caretaker = make(hot)
     caretaker.want(walk_too=True)
-    assert asked.wait(_PATIENCE_SECONDS)
+    assert asked.wait(PATIENCE_SECONDS)
     caretaker.close()
     answer.set()
     with pytest.raises(queue.Empty):

@@ -17,6 +17,7 @@ import daemon
 from daemon.config import load_settings
 from daemon.folders import look
 from tests.laws.synthetic import Content, stand_ins
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.daemon.called import Call
 from tests.unit.daemon.opened import distinct, know, opened, put
 
@@ -26,7 +27,9 @@ _HEAVY = ("torch", "faiss", "cv2", "numpy", "sqlite_utils", "pydantic", "structl
 
 def spawn(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, **options)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, **options
+    )
 
 
 # -- the frame --------------------------------------------------------------------------------------------------------
@@ -53,7 +56,9 @@ def test_a_reader_that_leaves_early_is_no_reason_to_complain(words: list[str]) -
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-c", f"from daemon.cli import main; main({words!r})"]
-    done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     os.close(write)
     assert (done.returncode in (0, 1), done.stderr) == (True, "")
 

@@ -108,7 +108,7 @@ def test_a_hot_folder_that_does_not_answer(patient: Patient, monkeypatch: pytest
     import threading
 
     monkeypatch.setattr(daemon.doctor, "_PROBE_SECONDS", 0.05)
-    monkeypatch.setattr(daemon.doctor, "_list", lambda _: threading.Event().wait(5))
+    monkeypatch.setattr(daemon.doctor, "_list", lambda _: threading.Event().wait())
     assert "has not answered" in only(patient, "problem").message
 
 

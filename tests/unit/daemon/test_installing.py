@@ -26,6 +26,7 @@ from daemon.installing import (
 from daemon.state import StateFolder
 from pipeline.embedding import EmbeddingSettings
 from store.errors import ConfigError
+from tests.patience import PATIENCE_SECONDS
 
 ODD = "/home/me/my \"best\" pictures/100% $HOME é \\ 'x'"
 SETTINGS = Settings(
@@ -47,7 +48,9 @@ def analyse(*words: object, base: Path) -> "subprocess.CompletedProcess[str]":
         pytest.skip("needs systemd-analyze")
     environment = os.environ | {"XDG_RUNTIME_DIR": str(base)}
     command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
 
 
 @pytest.mark.parametrize("installation", [USER, SYSTEM], ids=["user", "system"])

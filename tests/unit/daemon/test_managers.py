@@ -13,6 +13,7 @@ from daemon.installing import Installation
 from daemon.managers import Launchd, Systemd, make_account, manager, require_runnable, write_definition
 from daemon.state import StateFolder
 from store.errors import AccessError, StateError, UsageError
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.daemon.called import Call
 from tests.unit.daemon.test_installing import SETTINGS
 
@@ -213,7 +214,7 @@ def test_a_broken_configuration_installs_nothing(call: Call, asked: Asked, tmp_p
 
 def test_logs_are_the_managers(asked: Asked, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from daemon.cli import main; main(['service', 'logs', '--lines', '7'])"]
-    subprocess.run(command, check=True, timeout=60, cwd=Path(daemon.__file__).parents[1])
+    subprocess.run(command, check=True, timeout=PATIENCE_SECONDS, cwd=Path(daemon.__file__).parents[1])
     assert asked.all[-1] == [
         "journalctl", "--user-unit", "dedupd.service", "--lines=7", "--output=cat", "--no-pager"
     ]  # fmt: skip

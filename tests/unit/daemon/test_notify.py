@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.notify import notify, watchdog_seconds
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -20,7 +21,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
             listener.bind(name.replace("@", "\0", 1))
         except OSError:
             pytest.skip("this system has no abstract sockets")
-        listener.settimeout(2)
+        listener.settimeout(PATIENCE_SECONDS)
         yield listener, {"NOTIFY_SOCKET": name}
 
 

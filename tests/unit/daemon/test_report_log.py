@@ -58,7 +58,9 @@ def test_the_log_keeps_its_contract_to_the_letter(tmp_path: Path) -> None:
     assert json.loads(log.read_bytes()) == json.loads(CONTRACT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(names=st.lists(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw), max_size=4))
 def test_every_name_comes_back_byte_for_byte(tmp_path: Path, names: list[bytes]) -> None:
     log = write_log(tmp_path, entries(*map(os.fsdecode, names)))

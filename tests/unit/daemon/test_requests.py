@@ -1,5 +1,6 @@
 """Requests to the running service, and its answers."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from daemon import requests
 from daemon.state import InstanceLock, StateFolder
 from store.errors import BusyError, DedupdError
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ class Asker(threading.Thread):
 
     def __init__(self, state: StateFolder, verb: str, arguments: dict[str, Any]) -> None:
         super().__init__()
-        self.question = (state, verb, arguments, 5.0)
+        self.question = (state, verb, arguments, PATIENCE_SECONDS)
         self.result: dict[str, Any] | None = None
         self.error: DedupdError | None = None
         self.start()
@@ -42,12 +44,14 @@ class Asker(threading.Thread):
 
 
 def first_request(state: StateFolder) -> requests.Request:
-    event = threading.Event()
-    for _ in range(500):
-        for request in requests.waiting(state):
-            return request
-        event.wait(0.01)
-    raise AssertionError("no request came in")
+    found: list[requests.Request] = []
+
+    def comes_in() -> bool:
+        found.extend(itertools.islice(requests.waiting(state), 1))
+        return bool(found)
+
+    wait_until(comes_in, "a request")
+    return found[0]
 
 
 def left_over(state: StateFolder) -> list[str]:
@@ -59,7 +63,7 @@ def test_a_question_is_answered_and_the_table_is_clear(state: StateFolder) -> No
     request = first_request(state)
     assert (request.verb, request.arguments) == ("undo", {"ids": [1, 2], "name": "ü\udcff"})
     request.answer({"undone": 2})
-    asker.join(5)
+    asker.join(PATIENCE_SECONDS)
     assert asker.result == {"undone": 2}
     assert left_over(state) == []
     assert list(requests.waiting(state)) == []
@@ -68,7 +72,7 @@ def test_a_question_is_answered_and_the_table_is_clear(state: StateFolder) -> No
 def test_a_refusal_comes_back_in_the_services_own_words(state: StateFolder) -> None:
     asker = Asker(state, "undo", {})
     first_request(state).answer({"error": "no such action", "hint": "look again"})
-    asker.join(5)
+    asker.join(PATIENCE_SECONDS)
     assert asker.error is not None
     assert (asker.error.message, asker.error.hint) == ("no such action", "look again")
     assert left_over(state) == []
@@ -88,7 +92,7 @@ def test_two_askers_get_their_own_answers(state: StateFolder) -> None:
         request.answer({"you": request.verb})
         served.add(request.verb)
     for name, asker in askers.items():
-        asker.join(5)
+        asker.join(PATIENCE_SECONDS)
         assert asker.result == {"you": name}
 
 
@@ -114,7 +118,7 @@ def test_a_service_that_ended_is_not_waited_for(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "state")
     folder.create()
     with pytest.raises(BusyError, match="has ended"):
-        requests.ask(folder, "undo", {}, timeout_seconds=60.0)
+        requests.ask(folder, "undo", {}, timeout_seconds=PATIENCE_SECONDS)
     assert left_over(folder) == []
 
 

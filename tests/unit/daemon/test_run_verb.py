@@ -15,6 +15,7 @@ from daemon.session import Session
 from daemon.state import StateFolder
 from daemon.status import read_status
 from store.errors import DamageError
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.daemon.opened import opened
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -102,7 +103,7 @@ def test_parts_that_could_not_all_be_made_are_all_closed_and_made_again(
             with pytest.raises(OSError, match="No space"):
                 service._set_up()
             for thread in set(threading.enumerate()) - before:
-                thread.join(5)
+                thread.join(PATIENCE_SECONDS)
             assert set(threading.enumerate()) <= before
         service._set_up()
         service._turn()

@@ -2,14 +2,13 @@
 
 import queue
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from daemon.scheduler import Schedule, lived_ns
-
-_PATIENCE_SECONDS = 5.0
+from tests.patience import PATIENCE_SECONDS
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def running(schedule: Schedule) -> Iterator[Schedule]:
 def test_each_job_comes_again_and_again_under_its_name() -> None:
     due: queue.Queue[str] = queue.Queue()
     with running(Schedule({"check": 0.05, "rarely": 3600.0}, due.put)):
-        assert [due.get(timeout=_PATIENCE_SECONDS) for _ in range(3)] == ["check"] * 3
+        assert [due.get(timeout=PATIENCE_SECONDS) for _ in range(3)] == ["check"] * 3
 
 
 def test_nothing_is_due_before_the_start_or_after_the_end() -> None:
@@ -33,11 +32,14 @@ def test_nothing_is_due_before_the_start_or_after_the_end() -> None:
     with pytest.raises(queue.Empty):
         due.get(timeout=0.1)
     with running(schedule):
-        due.get(timeout=_PATIENCE_SECONDS)
+        due.get(timeout=PATIENCE_SECONDS)
     while not due.empty():
         due.get()
-    with pytest.raises(queue.Empty):
-        due.get(timeout=0.2)
+    late = list[str]()
+    with suppress(queue.Empty):
+        while len(late) < 2:
+            late.append(due.get(timeout=0.2))
+    assert len(late) < 2, "nothing but what had begun already"
 
 
 @pytest.mark.parametrize(("jump_seconds", "noticed"), [(0.0, False), (2.0, False), (-3600.0, True), (3600.0, True)])
@@ -62,7 +64,7 @@ def test_a_plan_that_a_jump_left_too_far_ahead_is_mended_without_another_jump() 
         while not due.empty():
             due.get()
         assert not schedule.heartbeat(1001.0, 11.0)
-        assert due.get(timeout=_PATIENCE_SECONDS) == "check"
+        assert due.get(timeout=PATIENCE_SECONDS) == "check"
 
 
 def _planned(schedule: Schedule, name: str) -> datetime:
@@ -91,7 +93,7 @@ def test_after_a_sleep_a_missed_job_runs_once(late: timedelta) -> None:
     schedule.heartbeat(1000.0, 10.0)
     schedule.heartbeat(1001.0 + late.total_seconds(), 11.0)
     try:
-        assert {due.get(timeout=_PATIENCE_SECONDS), due.get(timeout=_PATIENCE_SECONDS)} == {"often", "daily"}
+        assert {due.get(timeout=PATIENCE_SECONDS), due.get(timeout=PATIENCE_SECONDS)} == {"often", "daily"}
         with pytest.raises(queue.Empty):
             due.get(timeout=0.3)
     finally:
@@ -108,13 +110,11 @@ def test_age_is_what_both_clocks_agree_on(wall: int, ran: int, lived: int) -> No
 
 def test_after_a_jump_jobs_do_not_wait_until_the_clock_has_caught_up() -> None:
     due: queue.Queue[str] = queue.Queue()
-    with running(Schedule({"check": 0.3}, due.put)) as schedule:
+    with running(Schedule({"check": 600.0}, due.put)) as schedule:  # it never comes by itself, however slow this is
         schedule.heartbeat(1000.0, 10.0)
         # What a clock set back by an hour leaves behind: the next run lies an hour ahead.
         schedule._scheduler.modify_job("check", next_run_time=datetime.now(UTC) + timedelta(hours=1))
-        while not due.empty():
-            due.get()
         with pytest.raises(queue.Empty):
-            due.get(timeout=0.6)
+            due.get(timeout=0.1)
         assert schedule.heartbeat(1001.0 - 3600.0, 11.0)
-        assert due.get(timeout=_PATIENCE_SECONDS) == "check"
+        assert due.get(timeout=PATIENCE_SECONDS) == "check"

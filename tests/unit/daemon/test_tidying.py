@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 _FREED = """
 from daemon.tidying import give_memory_back
 def resident():
@@ -49,7 +51,7 @@ def test_calling_it_does_no_harm() -> None:
 def test_large_blocks_leave_no_gaps() -> None:
     words = [sys.executable, "-c", _GAPS]
     grown = [
-        int(subprocess.run([*words, how], capture_output=True, check=True, timeout=60).stdout)
+        int(subprocess.run([*words, how], capture_output=True, check=True, timeout=PATIENCE_SECONDS).stdout)
         for how in ("apart", "as it is")
     ]
     assert grown[0] < 10_000_000
@@ -58,7 +60,9 @@ def test_large_blocks_leave_no_gaps() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_what_is_free_goes_back_to_the_system() -> None:
-    done = subprocess.run([sys.executable, "-c", _FREED], capture_output=True, check=True, timeout=60, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _FREED], capture_output=True, check=True, timeout=PATIENCE_SECONDS, text=True
+    )
     kept, given = map(int, done.stdout.split())
     assert given > 90_000_000
     assert kept < given, "by itself it keeps what lies below something else"

@@ -22,9 +22,9 @@ from pipeline.measuring import MeasureTask
 from pipeline.settings import DecodeSettings, QualitySettings
 from store.errors import StateError
 from store.records import Failure, FailureKind, Measurement
+from tests.patience import PATIENCE_SECONDS
 
 SETUP = DecodeSettings(), QualitySettings()
-WAIT_SECONDS = 60.0  # for a busy machine; a passing test never waits as long
 
 
 def misbehave(task: MeasureTask, _decode: DecodeSettings, _quality: QualitySettings) -> Failure:
@@ -61,7 +61,7 @@ def pool(target: str = f"{__name__}:misbehave", **options: Any) -> WorkerPool:
 
 def drain(workers: WorkerPool) -> dict[str, Failure]:
     found: dict[str, Failure] = {}
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while workers.pending and time.monotonic() < deadline:
         for task, result in workers.results(1):
             assert isinstance(result, Failure)
@@ -87,7 +87,7 @@ def test_real_files_are_measured(tmp_path: Path) -> None:
             workers.submit(MeasureTask(str(path), 64))
         results: dict[str, object] = {}
         while workers.pending:
-            results |= {Path(task.path).name: result for task, result in workers.results(WAIT_SECONDS)}
+            results |= {Path(task.path).name: result for task, result in workers.results(PATIENCE_SECONDS)}
     measured = [result for result in results.values() if isinstance(result, Measurement)]
     assert len(measured) == 6 and all(one.model_input.shape == (64, 64, 3) for one in measured)
     assert isinstance(results["6.jpg"], Failure) and results["6.jpg"].kind is FailureKind.CORRUPT
@@ -134,9 +134,12 @@ def test_questions_are_answered_in_order_and_results_wait() -> None:
 
 
 def test_a_hang_is_ended_at_the_limit() -> None:
-    found = run(["a", "hang", "b"], timeout_seconds=0.5)
-    assert found["hang"].kind is FailureKind.TIMEOUT
-    assert found["a"].kind is found["b"].kind is FailureKind.CORRUPT
+    for limit in (0.5, 5.0, 50.0):  # one that this machine can keep to: the first, unless it stands still just then
+        found = run(["a", "hang", "b"], timeout_seconds=limit)
+        assert found["hang"].kind is FailureKind.TIMEOUT
+        if found["a"].kind is found["b"].kind is FailureKind.CORRUPT:
+            return
+    raise AssertionError(found)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not enforce RLIMIT_AS")
@@ -173,13 +176,13 @@ def test_workers_are_recycled() -> None:
 def test_nothing_starts_before_the_first_task_and_nothing_stays_after_the_last() -> None:
     before = set(psutil.Process().children())
     with pool(processes=2) as workers:
-        assert set(psutil.Process().children()) == before
+        assert set(psutil.Process().children()) <= before
         assert workers.results(0) == []
         workers.submit(MeasureTask("a", 32))
         assert len(set(psutil.Process().children()) - before) == 1
         workers.submit(MeasureTask("b", 32))
         assert len(set(psutil.Process().children()) - before) == 2
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before
 
 
 def test_free_and_pending_count() -> None:
@@ -218,7 +221,7 @@ def orphan() -> Iterator[psutil.Process]:
 
 
 def test_workers_die_with_their_parent(orphan: psutil.Process) -> None:
-    orphan.wait(timeout=10)
+    orphan.wait(timeout=PATIENCE_SECONDS)
     assert not orphan.is_running()
 
 
@@ -241,7 +244,7 @@ def test_what_is_withdrawn_blocks_nobody(tmp_path: Path) -> None:
     with pool(processes=1) as workers:
         for name in ("a", "/dead/hang", "/dead/b", "c"):
             workers.submit(MeasureTask(name, 32))
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         done: list[str] = []
         while "a" not in done and time.monotonic() < deadline:
             done += [task.path for task, _ in workers.results(1)]

@@ -27,6 +27,7 @@ from pipeline.embedding import (
     model_facts,
 )
 from store.errors import ModelError
+from tests.patience import PATIENCE_SECONDS
 
 WEIGHTS = MODELS_FOLDER / f"{COMPACT_NAME}.safetensors"
 CARD = MODELS_FOLDER / f"{COMPACT_NAME}.json"
@@ -53,7 +54,9 @@ def test_the_shipped_model_is_described_without_torch() -> None:
         "import sys; from pipeline.embedding import EmbeddingSettings, model_facts;"
         "print(model_facts(EmbeddingSettings()).model_id); assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith(COMPACT_NAME)
 

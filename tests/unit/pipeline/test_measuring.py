@@ -95,7 +95,9 @@ def test_want_of_memory_is_a_verdict(photo: Path, monkeypatch: pytest.MonkeyPatc
     assert (failure.kind, failure.reason) == (FailureKind.TOO_LARGE, "needs too much memory")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.floats(0.02, 0.98), junk=st.binary(min_size=1, max_size=40))
 def test_no_damage_raises(photo: Path, tmp_path: Path, place: float, junk: bytes) -> None:
     data = bytearray(photo.read_bytes())

@@ -35,7 +35,9 @@ I63 = st.integers(0, (1 << 63) - 1)
 SIDE = st.integers(1, 1 << 31)
 REAL = st.floats(0, 1e6, allow_nan=False)
 NAMES = st.binary(min_size=1, max_size=40).map(lambda raw: os.fsdecode(b"/hot/" + raw.replace(b"\0", b"0")))
-ON_ONE_CATALOG = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_ONE_CATALOG = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture
