@@ -41,6 +41,10 @@ class FileFacts:
         """Tell how many pixels of its preview a pixel of the file is wide, at most 1."""
         return float(max(preview.shape)) / max(self.width, self.height)
 
+    def grid(self, preview: Grey) -> tuple[float, float]:
+        """Tell how many pixels of its preview lie in one of the file, across and down."""
+        return preview.shape[1] / self.width, preview.shape[0] / self.height
+
     def saved_again(self, preview: Grey) -> Grey:
         """Compress the preview of a picture of the same size as this file was compressed.
 
@@ -58,12 +62,16 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What two files, of pictures `a` and `b`, tell about whether one was made from the other."""
+    """What two files, of pictures `a` and `b`, tell about whether one was made from the other.
+
+    `grids` are how many pixels of each preview lie in one of its file, across and down, where one of the two may be
+    a plain cut of the other: in no direction the larger one.
+    """
 
     noise: float = 0.0  # that compression put on the preview of one of the two alone, in grey levels of a pixel
     coarser: tuple[int, FileFacts] | None = None  # which of the two that is, 0 or 1, where both are of one size
     few_colours: bool = False  # one of the two was brought to few colours
-    grid: tuple[float, float] | None = None  # pixels of `b`'s preview to one of `a`'s where one is a plain cut: x, y
+    grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see below
 
     @classmethod
     def of(cls, ours: FileFacts, theirs: FileFacts, a: Grey, b: Grey) -> "Known":
@@ -82,12 +90,9 @@ class Known:
         cut = sizes[0] != sizes[1] and any(
             all(part <= whole for part, whole in zip(*pair, strict=True)) for pair in (sizes, sizes[::-1])
         )
-        shrunk = [
-            (grey.shape[1] / wide, grey.shape[0] / high) for grey, (wide, high) in zip((a, b), sizes, strict=True)
-        ]
         return cls(
             noise,
             (place, (ours, theirs)[place]) if again else None,
             ours.few_colours is not theirs.few_colours,
-            (shrunk[1][0] / shrunk[0][0], shrunk[1][1] / shrunk[0][1]) if cut else None,
+            (ours.grid(a), theirs.grid(b)) if cut else None,
         )

@@ -21,10 +21,14 @@ CUT_REACH_PIXELS = 1.0  # how far a picture may reach over the frame that it was
 MAX_LOST_CORNERS = 0.012  # share of a picture that a turn by a degree about its middle hides; no hand turns a camera so
 MIN_TILT_DEGREES = 0.7  # less is no turn that a person would make
 SMALL_SIDE = 250  # pixels: of a smaller picture a bend is not known any better
+NEAR_GRID_PIXELS = 1.5  # by which a place may be known so badly that it lies on the grid
 FILL_SAMPLES = 1000  # places that are enough to tell whether a ground is of one grey
 _NO_SLOPE = np.diag([0.0, 1e-6, 1e-6])  # where the fill is a single line, its grey slopes one way only
 STEEP_SEAM = 30.0  # grey levels by which a picture jumps all along a side
 EDGE_STEPS = np.array([-4.5, -1.5, 1.5, 4.5])  # pixels across a seam: the jump between the middle two tells
+
+
+Grids = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,13 +85,11 @@ class Framing:
     bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
 
-def find_framing(
-    place: Placement, drift: Matrix, max_fill_levels: float, grid: tuple[float, float] | None = None
-) -> Framing:
+def find_framing(place: Placement, drift: Matrix, max_fill_levels: float, grids: Grids | None = None) -> Framing:
     """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`.
 
-    `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target. `grid` is how
-    many pixels of `b`, across and down, lie in one of `a` where one is a cut of the other, if their files may be that.
+    `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target. `grids` are
+    how many pixels of each lie in one of its file, across and down, where one may be a plain cut of the other.
     """
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
@@ -99,7 +101,7 @@ def find_framing(
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, back)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, place.onto)
     rounded = is_rounded(place, drift)
-    bend, tilted, on_grid = _bend(place, drift), place.tilted, _is_on_grid(place, drift, grid)
+    bend, tilted, on_grid = _bend(place, drift), place.tilted, _is_on_grid(place, drift, grids)
     if target_within:
         inset = not source_within and _is_set_into(source, target, back, max_fill_levels)
         return Framing(
@@ -142,14 +144,33 @@ def is_rounded(place: Placement, drift: Matrix) -> bool:
     return bool(resized and moved.max() < 0.5 + KNOWN_PIXELS and np.ptp(moved) < 2 * KNOWN_PIXELS)
 
 
-def _is_on_grid(place: Placement, drift: Matrix, grid: tuple[float, float] | None) -> bool:
+def _is_on_grid(place: Placement, drift: Matrix, grids: Grids | None) -> bool:
     """Tell whether pixel lies on pixel but for a shift, as far as that is known."""
-    if grid is None or place.mirrored:
+    if grids is None or place.mirrored:
         return False
-    cut = 1 / np.asarray(grid) if place.swapped else np.asarray(grid)
+    source, target = grids[::-1] if place.swapped else grids
     corners = frame_corners(place.source.shape)
-    off = project(drift @ place.onto, corners) - corners * cut
+    off = project(drift @ place.onto, corners) - corners * (np.asarray(target) / np.asarray(source))
     return bool(np.abs(off - off.mean(axis=0)).max() < KNOWN_PIXELS)
+
+
+def lay_on_grid(onto: Matrix, shape: tuple[int, ...], grids: Grids) -> Matrix | None:
+    """Lay pixel on pixel of the files, as a plain cut does, where a place of a picture of a `shape` is near that.
+
+    `onto` [3, 3] maps pixels of the first preview to the second; so does what is returned.
+    """
+    first, second = np.asarray(grids)
+    corners = frame_corners(shape)
+    there = project(onto, corners)
+    # Pixels of the files, whose corner is where counting starts, not the middle of the first pixel.
+    offset = ((there + 0.5) / second - (corners + 0.5) / first).mean(axis=0)
+    if second.min() > 0.5:
+        offset = np.rint(offset)
+    scale = second / first
+    shift = 0.5 * scale - 0.5 + offset * second
+    laid = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]], [0, 0, 1]])
+    apart = np.linalg.norm(project(laid, corners) - there, axis=1)
+    return laid if apart.max() < NEAR_GRID_PIXELS else None
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:

@@ -23,7 +23,7 @@ from pipeline.alignment import Alignment, Float, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.compression import FileFacts, Known
 from pipeline.corners import Points, find_points
-from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame
+from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
 from pipeline.proof import how_sure_changed, kind_of
 from pipeline.settings import VerifySettings
@@ -277,12 +277,36 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         best = followed
         if seen.residual < HARDLY * followed[1].residual:
             break
-    place, seen, recoloured = best[:3]
-    framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grid)
+    judged = _weighed(a, b, best, settings, known)
+    if judged.kind is MatchKind.EDITED:
+        on_grid = _on_grid(a, b, best, settings, known)
+        judged = judged if on_grid is None else _weighed(a, b, on_grid, settings, known)
+    return judged
+
+
+def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySettings, known: Known) -> _Judged:
+    """Judge what a comparison showed."""
+    place, seen, recoloured = compared[:3]
+    framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grids)
     kind = kind_of(seen, framing, recoloured, settings, few_colours=known.few_colours)
     if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=known.few_colours):
         kind = MatchKind.EDITED
     return _Judged(place, seen, framing, recoloured, kind)
+
+
+def _on_grid(a: Prepared, b: Prepared, best: _Compared, settings: VerifySettings, known: Known) -> _Compared | None:
+    """Lay one as a plain cut of the other, where their files may be that and it explains as much."""
+    place, seen = best[:2]
+    if known.grids is None or place.mirrored or seen.agreement < NEARLY_LAID:
+        return None
+    onto = seen.drift @ place.onto
+    there = lay_on_grid(np.asarray(np.linalg.inv(onto)) if place.swapped else onto, a.grey.shape, known.grids)
+    if there is None:
+        return None
+    laid = _compared(a, b, Alignment(there, place.inliers, False), settings, known.noise, best)
+    if laid[1].residual > HARDLY * seen.residual:
+        return None
+    return laid[0], replace(laid[1], drift=np.eye(3)), *laid[2:]
 
 
 def _compared(

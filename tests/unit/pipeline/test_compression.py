@@ -57,12 +57,11 @@ def test_which_of_two_was_saved_again_is_known_only_of_one_size() -> None:
 
 def test_a_cut_is_smaller_in_no_direction_larger() -> None:
     whole, cut = FileFacts(384, 288), FileFacts(376, 282)
-    assert known(whole, cut).grid == known(cut, whole).grid == (1, 1)
-    assert known(whole, FileFacts(384, 288)).grid is None
-    assert known(whole, FileFacts(288, 384)).grid is None, "one camera, held upright"
-    across, down = known(FileFacts(768, 576), FileFacts(760, 570)).grid or (0, 0)
-    assert across == pytest.approx(768 / 760, abs=1e-3), "its preview is enlarged, for it shows less"
-    assert down == pytest.approx(576 / 570, abs=1e-3)
+    assert known(whole, cut).grids == known(cut, whole).grids == ((1, 1), (1, 1))
+    assert known(whole, FileFacts(384, 288)).grids is None
+    assert known(whole, FileFacts(288, 384)).grids is None, "one camera, held upright"
+    shrunk = known(FileFacts(768, 576), FileFacts(760, 570)).grids
+    assert shrunk == ((0.5, 0.5), (384 / 760, 288 / 570)), "the preview of the cut is larger, for it shows less"
 
 
 def test_facts_are_the_coarsest_step_and_whether_levels_are_missing() -> None:
