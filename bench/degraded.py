@@ -53,6 +53,22 @@ def _recompressed(image: Image.Image, rng: Generator) -> bytes:
     return saved(image, "JPEG", quality=int(rng.integers(25, 92)), subsampling=int(rng.choice((0, 2))))
 
 
+def _recompressed_to_png(image: Image.Image, rng: Generator) -> bytes:
+    return saved(_through_jpeg(image, int(rng.integers(20, 85))), "PNG", compress_level=1)
+
+
+def _recompressed_often(image: Image.Image, rng: Generator) -> bytes:
+    """Save two to four times, each time with another quality."""
+    for _ in range(int(rng.integers(1, 4))):
+        image = _through_jpeg(image, int(rng.integers(35, 90)))
+    return saved(image, "JPEG", quality=int(rng.integers(60, 98)))
+
+
+def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    with Image.open(io.BytesIO(saved(image, "JPEG", quality=quality))) as again:
+        return again.convert("RGB")
+
+
 def _resaved(image: Image.Image, rng: Generator) -> bytes:
     return saved(image, "JPEG", quality=int(rng.integers(92, 100)), subsampling=int(rng.choice((0, 2))))
 
@@ -66,6 +82,20 @@ def _webp(image: Image.Image, rng: Generator) -> bytes:
 def _blurred(image: Image.Image, rng: Generator) -> bytes:
     sigma = float(rng.uniform(0.7, 2.5)) * max(1.0, max(image.size) / 1600)
     return _save(image.filter(ImageFilter.GaussianBlur(sigma)), rng)
+
+
+def _smeared(image: Image.Image, rng: Generator) -> bytes:
+    """Blur along a line, as a moving hand does."""
+    side = int(rng.integers(3, 9))
+    line = np.zeros((side, side), np.float32)
+    line[side // 2] = 1
+    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), float(rng.uniform(0, 180)), 1)
+    kernel = cv2.warpAffine(line, turn, (side, side))
+    return _save(Image.fromarray(cv2.filter2D(np.asarray(image), -1, kernel / kernel.sum())), rng)
+
+
+def _median_of_nine(image: Image.Image, rng: Generator) -> bytes:
+    return _save(image.filter(ImageFilter.MedianFilter(3)), rng)
 
 
 def _upscaled_back(image: Image.Image, rng: Generator) -> bytes:
@@ -173,6 +203,13 @@ def _grey(image: Image.Image, rng: Generator) -> bytes:
     return _save(ImageOps.grayscale(image).convert("RGB" if rng.random() < 0.7 else "L"), rng)
 
 
+def _tinted(image: Image.Image, rng: Generator) -> bytes:
+    """Make it grey, and tint it as old prints are."""
+    share = np.array([1.0, rng.uniform(0.82, 0.95), rng.uniform(0.6, 0.85)])
+    tinted = np.asarray(ImageOps.grayscale(image))[..., None] * share
+    return _save(Image.fromarray(tinted.round().astype(np.uint8)), rng)
+
+
 def _noisy(image: Image.Image, rng: Generator) -> bytes:
     shape = (image.height, image.width, 3 if rng.random() < 0.5 else 1)
     noise = rng.normal(0, float(rng.uniform(4, 20)), shape)
@@ -229,10 +266,14 @@ def _median(image: Image.Image, rng: Generator) -> bytes:
 KINDS: dict[str, Degrade] = {
     "downscaled": _downscaled,
     "recompressed": _recompressed,
+    "recompressed, png": _recompressed_to_png,
+    "recompressed often": _recompressed_often,
     "re-saved finer": _resaved,
     "png": lambda image, _: saved(image, "PNG", compress_level=1),
     "webp": _webp,
     "blurred": _blurred,
+    "smeared": _smeared,
+    "median": _median_of_nine,
     "smoothed": _median,
     "upscaled back": _upscaled_back,
     "enlarged": _enlarged,
@@ -246,6 +287,7 @@ KINDS: dict[str, Degrade] = {
     "watermarked": _watermarked,
     "stickered": _stickered,
     "grey": _grey,
+    "tinted": _tinted,
     "noisy": _noisy,
     "shared": _shared,
     "sharpened": _sharpened,

@@ -6,6 +6,9 @@ saved from that one. And whoever was saved from a JPEG keeps lying near the mult
 that never was a JPEG does only by chance. So a few coefficients of the same blocks of both files, and the tables that
 the files state, tell the parent from the child, or that something else was done to one of them.
 
+A file may have been a coarser JPEG before; where its coefficients still show that one's steps, and the other file does
+not have them, it stands for that earlier JPEG, whose child it is (`pipeline.earlier`).
+
 Then they tell what: blur and sharpening change coefficients in proportion, noise comes on top whatever they are.
 
 The blocks lie at fixed shares of a picture and begin where JPEG's own do. Blocks that do not lie on their file's own
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.decode import Pixels
 from pipeline.detail import Floats
+from pipeline.earlier import explain_alike, find_steps, find_table
 from store.records import Traces
 
 Flags = NDArray[np.bool_]
@@ -38,9 +42,12 @@ _LEVEL = 128 * _SIDE  # JPEG's level shift, in the mean coefficient
 _BURNT = 960  # mean coefficient: nearly black or white blocks lose what goes beyond
 _MIN_BLOCKS = 6
 _MIN_ALIKE = 0.9  # correlation of the blocks' means: below, the blocks do not lie on each other
+_EARLIER = 1.1  # times the file's own mean step: what the pixels show of a coarser one before
 _SHOWN = 4  # least step whose grid shows through the rounding of pixels
 _OFF_GRID = 0.8  # grey levels: more is no rounding of pixels
 _SNAPPED = 3  # least step that pixels tell for certain
+_REACH = (0.5, 0.75)  # of a step: how far a child's coefficients may lie off; where finer ones may have come before
+_BEFORE = 0.15  # of a step: deviation that such finer ones leave
 _SLACK = (2.5, 1.0)  # grey levels beyond half a step, for coefficients not told for certain and for others
 _HOLDS = (0.08, 0.04)  # share of blocks with a coefficient beyond, at most: of all, and of those not written over
 _REFUTED = 0.12  # at least
@@ -56,6 +63,7 @@ _FINE = (4, 3, 2)  # diagonals, the finest two that are told
 _DIAGONALS = np.array([row + column for row, column in _PLACES])
 _MORE, _ERRORS = 0.04, 2.5  # of a gain: what is more than chance, at least, and in errors
 _LEAST_VALUE, _WHOLE_STEP, _MIN_TOLD = 2.5, 0.9, 20  # grey levels; steps; coefficients
+_TAILS = 2.1  # fourth moment by the second one squared: 1.8 where evenly spread, 3 of noise
 _INHERITED, _OWN = 0.2, 0.255  # of a step: deviation from the grid's multiples; 0.289 where there is no grid
 
 
@@ -115,6 +123,8 @@ class _Sample:
     values: Floats  # [n, 15], as the pixels show them
     stored: Floats  # [n, 15], as the file holds them, where that is certain
     sound: NDArray[np.bool_]  # [n]
+    known: Flags  # [15]: whose steps are known
+    chained: bool = False  # stands for the earlier JPEG of a file that was saved several times
 
     @property
     def is_jpeg(self) -> bool:
@@ -125,18 +135,62 @@ class _Sample:
         return np.where(self.steps >= _SNAPPED, least[1], least[0])
 
 
+def shown_table(traces: Traces) -> Floats:
+    """Return the luma table, [64] row by row, that the pixels of a file without one show; all 0 where none is told."""
+    if len(traces.blocks) <= len(_PLACES) or traces.seen_step <= 0:
+        return np.zeros(_SIDE**2)
+    return find_table(_earlier_steps(_sample(traces.blocks), traces), _PLACES)
+
+
+def _samples(ours: Traces, theirs: Traces) -> tuple[_Sample, _Sample]:
+    """Read the blocks of both, each as the earlier JPEG that it shows and the other does not."""
+    both = _sample(ours.blocks), _sample(theirs.blocks)
+    first, second = (_earlier_steps(sample, traces) for sample, traces in zip(both, (ours, theirs), strict=True))
+    one = _as_earlier(both[0], first, (both[1].steps, second))
+    return one, _as_earlier(both[1], second, (both[0].steps, first))
+
+
 def _sample(blocks: bytes) -> _Sample:
     steps = np.frombuffer(blocks, np.uint8, len(_PLACES)).astype(np.float64)
     values = np.frombuffer(blocks, "<i2", offset=len(_PLACES)).reshape(-1, len(_PLACES)) / _UNIT
     unclipped = np.abs(values[:, 0]) < _BURNT
+    known = np.ones(len(_PLACES), np.bool_)
     if not steps.any():
-        return _Sample(steps, values, values, unclipped)
+        return _Sample(steps, values, values, unclipped, known)
+    return _Sample(steps, values, _on_grid(values, steps), unclipped & _is_on_grid(values, steps), known)
+
+
+def _earlier_steps(sample: _Sample, traces: Traces) -> Floats:
+    """Return the steps of an earlier JPEG, coarser than the file's own, 0 where none is told: [15]."""
+    if traces.seen_step <= _EARLIER * traces.stored_step or not sample.sound.any():
+        return np.zeros(len(_PLACES))
+    return find_steps(sample.stored[sample.sound], sample.steps, traces.seen_step)
+
+
+def _as_earlier(sample: _Sample, steps: Floats, others: tuple[Floats, Floats]) -> _Sample:
+    """Restore the earlier JPEG, unless the other file may be it; of steps that it does not tell, any may have been."""
+    if not steps.any():
+        return sample
+    values = sample.stored[sample.sound]
+    if any(explain_alike(values, sample.steps, steps, other) for other in others):
+        return sample
+    sound = sample.sound if sample.is_jpeg else sample.sound & _is_on_grid(sample.values, steps)
+    return _Sample(steps, sample.values, _on_grid(sample.values, steps), sound, steps > 0, sample.is_jpeg)
+
+
+def _on_grid(values: Floats, steps: Floats) -> Floats:
+    """Round to multiples of steps where pixels tell those for certain."""
     known = np.maximum(steps, 1)
-    on_grid = known * np.rint(values / known)
+    return np.where(steps >= _SNAPPED, known * np.rint(values / known), values)
+
+
+def _is_on_grid(values: Floats, steps: Floats) -> Flags:
+    """Tell which blocks lie on a grid, as far as it shows through the rounding of pixels: bool [n]."""
     shown = steps >= _SHOWN
-    off = (values - on_grid)[:, shown]
-    sound = np.sqrt((off**2).mean(axis=1)) < _OFF_GRID if shown.any() else True
-    return _Sample(steps, values, np.where(steps >= _SNAPPED, on_grid, values), unclipped & sound)
+    if not shown.any():
+        return np.ones(len(values), np.bool_)
+    off = values[:, shown] - steps[shown] * np.rint(values[:, shown] / steps[shown])
+    return np.asarray(np.sqrt((off**2).mean(axis=1)) < _OFF_GRID)
 
 
 def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Descent:
@@ -146,7 +200,7 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
     """
     if len(ours.blocks) != len(theirs.blocks) or len(ours.blocks) <= len(_PLACES):
         return Descent()
-    first, second = _sample(ours.blocks), _sample(theirs.blocks)
+    first, second = _samples(ours, theirs)
     sound = first.sound & second.sound
     if sound.sum() < _MIN_BLOCKS or not _lie_alike(first.values[sound, 0], second.values[sound, 0]):
         return Descent()
@@ -204,7 +258,8 @@ def _excess(child: _Sample, parent: _Sample) -> Floats:
     """Return by how many grey levels each block is beyond what saving the other's allows; nothing is, for no JPEG."""
     if not child.is_jpeg:
         return np.zeros(len(child.values))
-    reach = child.steps / 2 + child.certain(_SLACK)
+    share = _REACH[child.chained]
+    reach = np.where(child.known, share * child.steps + child.certain(_SLACK), np.inf)
     return np.asarray((np.abs(child.stored - parent.values) - reach).max(axis=1))
 
 
@@ -228,7 +283,11 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
     if len(distance) < _MIN_VALUES:
         return 0
     deviation = float(np.sqrt((distance**2).mean()))
-    return 1 if deviation < _INHERITED else 2 if deviation > _OWN else 0
+    if deviation < _INHERITED:
+        return 1
+    # Whoever was rounded to the grid lay anywhere within a step of it; noise that came later lies closer by and beyond.
+    tails = float((distance**4).mean()) / deviation**4
+    return 2 if deviation > _OWN and tails < _TAILS else 0
 
 
 def _odds(first: _Sample, second: _Sample) -> Floats:
@@ -243,7 +302,8 @@ def _odds(first: _Sample, second: _Sample) -> Floats:
     on_grids = _mass(first.stored, steps[0], scale) - _mass(second.stored, steps[1], scale)
     told = on_grids + _chance(second, first) - _chance(first, second)
     faint = _faintly(second, steps[0] > steps[1]) - _faintly(first, steps[1] > steps[0])
-    return np.asarray(np.where(np.maximum(*steps) >= _SNAPPED, told, faint))
+    tells = first.known & second.known & ((first.stored != 0) | (second.stored != 0))
+    return np.asarray(np.where(np.maximum(*steps) >= _SNAPPED, told, faint) * tells)
 
 
 def _mass(values: Floats, steps: Floats, scale: Floats) -> Floats:
@@ -261,7 +321,7 @@ def _faintly(child: _Sample, inherits: Flags) -> Floats:
 
 def _chance(child: _Sample, parent: _Sample) -> Floats:
     """Return how likely each coefficient of a child is, rounded from its parent's: natural logarithms, [n, 15]."""
-    spread = child.certain(_SPREAD)
+    spread = np.maximum(child.certain(_SPREAD), _BEFORE * child.steps if child.chained else 0.0)
     off, reach = np.abs(child.stored - parent.values), np.maximum(child.steps, 1) / 2
     # The logistic curve stands for the normal one: the sum of many small roundings.
     within = 1 / (1 + np.exp(np.clip((off - reach) / (0.55 * spread), -50, 50)))

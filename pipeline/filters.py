@@ -10,11 +10,14 @@ few patches at the same places. Then the pair is described in two parts each way
 coefficients are distributed (Laplace; Reininger and Gibson 1983), and the other by what the fit leaves, in steps of its
 own. The shorter description tells the original (minimum description length, Rissanen 1978), provided that the fit
 leaves hardly more than the rounding; noise, and edits that are no filter, say nothing here.
+
+Most filters treat pixels alike that lie alike around the middle one, so those share a weight at first. Where that tells
+nothing, every pixel gets a weight of its own, as a smear needs it, and the median of nine joins them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import cv2
@@ -22,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.decode import Pixels
+from pipeline.descent import shown_table
 from pipeline.detail import Floats
+from pipeline.typical import median
 from store.records import Traces
 
 _SIDE, _MARGIN = 8, 2  # pixels of a block, and around it
@@ -34,16 +39,19 @@ _LEAST_DEVIATION = 1.0  # grey levels in a block that has something to tell
 _MIN_PATCHES = 4
 _SHOWN, _SNAPPED = 4, 3  # least steps whose grid shows through the rounding of pixels, and that pixels tell for certain
 _OFF_GRID = 0.8  # grey levels: more is no rounding of pixels
-_RINGS = 6  # of pixels that lie alike around the middle one, it included
+_RINGS, _NEXT = 6, 3  # of pixels that lie alike around the middle one, it included: all, and those next to it
 _FITS = 3  # rounds of weighting
+_RIDGE = 1e-3  # squared grey levels: neighbours are nearly alike
 _LEAST_ERROR, _FAR = 0.3, 2.0  # grey levels; errors
 _SCALES = 0.15 * 1.5 ** np.arange(12)  # grey levels: of what a fit leaves
 _OUTLIER = 1e-4
 _LEAST_SCALE = 0.5  # grey levels
 _ORDERS = ((1, 2), (3, 4), (5, 7), (8, 14))  # of coefficients that share a scale, coarse to fine
 _SLACK = 1.5  # grey levels beyond half a step: the rounding of pixels on the way
-_MIN_SHORTER = 25.0  # natural logarithms
-_MOST_BEYOND = 0.05  # share of the copy's coefficients that the fit leaves further off than rounding does
+_MIN_SHORTER, _MUCH_SHORTER = 25.0, 200.0  # natural logarithms
+# Share of the copy's coefficients that the fit leaves further off than rounding does: clipping and wide filters leave
+# more, and where the description is much shorter, they may.
+_MOST_BEYOND = (0.05, 0.12)
 _OFF_CENTRE = 0.08  # of a filter's weights: less is none
 _NO_FILTER = 0.1  # how much finer or coarser detail became: what clipping alone makes of a tone curve
 
@@ -82,37 +90,45 @@ def find_cause(ours: Traces, theirs: Traces) -> Cause:
     """Tell two pictures of one size and frame apart, antisymmetrically; without the patches of both, say nothing."""
     if not ours.patches or len(ours.patches) != len(theirs.patches):
         return Cause()
-    first, second = _read(ours.patches), _read(theirs.patches)
+    first, second = _read(ours), _read(theirs)
     sound = first.sound & second.sound
+    unclipped = sound & first.unclipped & second.unclipped
+    if unclipped.sum() >= _MIN_PATCHES:  # clipping is no filter, but things before a white ground have nothing else
+        sound = unclipped
     if sound.sum() < _MIN_PATCHES:
         return Cause()
     first, second = first.only(sound), second.only(sound)
-    there, back = _explain(first, second), _explain(second, first)
-    shorter = first.brevity() + there.brevity - second.brevity() - back.brevity
-    if abs(shorter) < _MIN_SHORTER:
-        return Cause()
-    found = there if shorter > 0 else back
-    exact = max(first.steps.max(), second.steps.max()) == 1 and abs(found.finer) < _NO_FILTER
-    if found.beyond > _MOST_BEYOND or exact:  # where nothing was compressed, a tone curve works both ways
-        return Cause()
-    return Cause(1 if shorter > 0 else 2, found.finer)
+    found = _compare(first, second, _terms)
+    if abs(found.shorter) < _MUCH_SHORTER:
+        found = max(found, _compare(first, second, _all_terms), key=lambda each: abs(each.shorter))
+    return Cause(1 if found.shorter > 0 else 2 if found.shorter < 0 else 0, found.finer)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Sample:
     patches: Floats  # [n, 12, 12]
     steps: Floats  # [64]; 1, as pixels have it, where there are none
     stored: Floats  # [n, 64]: coefficients, as the file holds them where that is certain
     sound: NDArray[np.bool_]  # [n]
+    unclipped: NDArray[np.bool_]  # [n]
 
     def only(self, chosen: NDArray[np.bool_]) -> "_Sample":
-        return _Sample(self.patches[chosen], self.steps, self.stored[chosen], self.sound[chosen])
+        return _Sample(
+            self.patches[chosen], self.steps, self.stored[chosen], self.sound[chosen], self.unclipped[chosen]
+        )
 
-    @property
+    @cached_property
     def blocks(self) -> Floats:
         """The grey of the blocks themselves, [n * 64]."""
         return _inner(self.patches).ravel()
 
+    @cached_property
+    def around(self) -> Floats:
+        """The pixels of the blocks, moved by up to two each way: [25, n * 64]."""
+        moved = [self.patches[:, down : down + _SIDE, across : across + _SIDE].ravel() for down, across in _moved()]
+        return np.stack(moved)
+
+    @cached_property
     def brevity(self) -> float:
         """Return how likely the coefficients are by themselves: natural logarithm, without the mean ones."""
         values, steps = self.stored[:, 1:], self.steps[1:]
@@ -124,25 +140,41 @@ class _Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    shorter: float  # by how much the description is shorter where the first is the original; 0 where nothing is told
+    finer: float
+
+
+_Terms = Callable[[Floats], tuple[list[Floats], tuple[int, ...]]]  # of the pixels around: what explains one, its ring
+
+
+@dataclass(frozen=True, slots=True)
 class _Explained:
     brevity: float  # natural logarithm of how likely the copy is, given the original
     beyond: float  # share of its coefficients further off than rounding goes
     finer: float
 
 
-def _read(packed: bytes) -> _Sample:
-    table = np.frombuffer(packed, np.uint8, _CELLS).astype(np.float64)
-    patches = np.frombuffer(packed, np.uint8, offset=_CELLS).reshape(-1, _PATCH, _PATCH)
+def read_grey(packed: bytes) -> Floats:
+    """Return the grey of the patches of a sample: float64 [16, 12, 12]."""
+    return np.frombuffer(packed, np.uint8, offset=_CELLS).reshape(-1, _PATCH, _PATCH).astype(np.float64)
+
+
+def _read(traces: Traces) -> _Sample:
+    table = np.frombuffer(traces.patches, np.uint8, _CELLS).astype(np.float64)
+    if not table.any():
+        table = shown_table(traces)  # of the JPEG that it was
+    patches = read_grey(traces.patches)
     least, most = _UNCLIPPED
-    sound = (patches.min(axis=(1, 2)) > least) & (patches.max(axis=(1, 2)) < most)
-    sound &= _inner(patches).std(axis=(1, 2)) > _LEAST_DEVIATION
-    values = _inner(patches).reshape(-1, _CELLS).astype(np.float64) @ _basis()
+    unclipped = (patches.min(axis=(1, 2)) > least) & (patches.max(axis=(1, 2)) < most)
+    sound = _inner(patches).std(axis=(1, 2)) > _LEAST_DEVIATION
+    values = _inner(patches).reshape(-1, _CELLS) @ _basis()
     steps = np.maximum(table, 1)
     on_grid = steps * np.rint(values / steps)
     shown = steps >= _SHOWN
     if shown.any():
         sound &= np.sqrt(((values - on_grid)[:, shown] ** 2).mean(axis=1)) < _OFF_GRID
-    return _Sample(patches.astype(np.float64), steps, np.where(steps >= _SNAPPED, on_grid, values), sound)
+    return _Sample(patches, steps, np.where(steps >= _SNAPPED, on_grid, values), sound, unclipped)
 
 
 def _inner(patches: NDArray[Any]) -> NDArray[Any]:
@@ -158,41 +190,70 @@ def _basis() -> Floats:
     return np.asarray(np.kron(cosines, cosines).T)
 
 
-def _explain(original: _Sample, copy: _Sample) -> _Explained:
+def _compare(first: _Sample, second: _Sample, terms: _Terms) -> _Found:
+    """Tell which way round the description is shorter, provided that it explains the copy."""
+    there, back = _explain(first, second, terms), _explain(second, first, terms)
+    shorter = first.brevity + there.brevity - second.brevity - back.brevity
+    found = there if shorter > 0 else back
+    exact = max(first.steps.max(), second.steps.max()) == 1 and abs(found.finer) < _NO_FILTER
+    most = _MOST_BEYOND[abs(shorter) >= _MUCH_SHORTER]
+    if abs(shorter) < _MIN_SHORTER or found.beyond > most or exact:
+        return _Found(0.0, 0.0)  # where nothing was compressed, a tone curve works both ways
+    return _Found(shorter, found.finer)
+
+
+def _explain(original: _Sample, copy: _Sample, terms: _Terms) -> _Explained:
     """Fit the filter and the tone curve that make one from the other, robustly, and weigh what is left."""
-    terms, wanted = _terms(original.patches), copy.blocks
+    (around, rings), wanted = terms(original.around), copy.blocks
+    pixels = np.stack([*around, *_tones(original.blocks)])
     weight = np.ones(len(wanted))
-    fit: Floats = np.zeros(terms.shape[1])
+    fit: Floats = np.zeros(len(pixels))
+    ridge = _RIDGE * len(wanted) * np.eye(len(pixels))
     for _ in range(_FITS):
-        weighted = terms * weight[:, None]
-        fit = np.asarray(np.linalg.lstsq(weighted, wanted * weight, rcond=None)[0], np.float64)
-        off = np.abs(wanted - terms @ fit)
-        far = _FAR * (1.48 * float(np.median(off)) + _LEAST_ERROR)
+        weighted = pixels * weight
+        fit = np.asarray(np.linalg.solve(weighted @ weighted.T + ridge, weighted @ (wanted * weight)), np.float64)
+        off = np.abs(wanted - fit @ pixels)
+        far = _FAR * (1.48 * median(off) + _LEAST_ERROR)
         weight = 1 / np.sqrt(1 + (off / far) ** 2)
-    left = (copy.stored - (terms @ fit).reshape(-1, _CELLS) @ _basis())[:, 1:]
+    left = (copy.stored - (fit @ pixels).reshape(-1, _CELLS) @ _basis())[:, 1:]
     steps = copy.steps[1:]
-    around, centre = fit[1:_RINGS], fit[:_RINGS].sum()
-    filtered = np.abs(around).sum() > _OFF_CENTRE * abs(centre)
-    finer = -float(around.sum()) / max(abs(float(centre)), 1e-3) if filtered else 0.0
+    shares = np.bincount(rings, fit[: len(rings)])
+    whole, beside = abs(float(shares.sum())), shares[1:]
+    filtered = np.abs(beside).sum() > _OFF_CENTRE * whole
+    finer = -float(beside.sum()) / max(whole, 1e-3) if filtered else 0.0
     beyond = float((np.abs(left) > steps / 2 + _SLACK).mean())
     return _Explained(sum(_likely(left[:, each], steps[each]) for each in _orders()), beyond, finer)
 
 
-def _terms(patches: Floats) -> Floats:
-    """Return what each pixel of the blocks is explained by: [n * 64, 9].
+def _terms(around: Floats) -> tuple[list[Floats], tuple[int, ...]]:
+    """Return the means of the rings around each pixel of the blocks, itself first, [n] each, and their numbers."""
+    numbers, rings = tuple(range(_RINGS)), np.array(_ring_numbers())
+    return [around[rings == number].mean(axis=0) for number in numbers], numbers
 
-    The means of the rings around it, itself first; powers of itself, for a tone curve; one.
-    """
-    rings: dict[tuple[int, int], list[Floats]] = {}
-    around = range(-_MARGIN, _MARGIN + 1)
-    for down in around:
-        for across in around:
-            far, near = max(abs(down), abs(across)), min(abs(down), abs(across))
-            rows, columns = (slice(_MARGIN + by, _MARGIN + by + _SIDE) for by in (down, across))
-            rings.setdefault((far, near), []).append(patches[:, rows, columns])
-    means = [np.mean(rings[key], axis=0).ravel() for key in sorted(rings)]
-    level = means[0] / 128 - 1
-    return np.stack([*means, 128 * level**2, 128 * level**3, np.ones_like(level)], axis=1)
+
+def _all_terms(around: Floats) -> tuple[list[Floats], tuple[int, ...]]:
+    """Return each pixel around, [n] each, with the number of its ring, and the median of nine as one more."""
+    rings = _ring_numbers()
+    nine = around[np.array(rings) < _NEXT]
+    return [*around, np.asarray(np.partition(nine, len(nine) // 2, axis=0)[len(nine) // 2])], (*rings, _RINGS)
+
+
+def _moved() -> list[tuple[int, int]]:
+    return [(down, across) for down in range(2 * _MARGIN + 1) for across in range(2 * _MARGIN + 1)]
+
+
+@cache
+def _ring_numbers() -> tuple[int, ...]:
+    """Number the rings of the pixels around the middle one, by how far they are both ways, nearest first."""
+    far = [tuple(sorted((abs(down - _MARGIN), abs(across - _MARGIN)), reverse=True)) for down, across in _moved()]
+    return tuple(sorted(set(far)).index(ring) for ring in far)
+
+
+def _tones(grey: Floats) -> list[Floats]:
+    """Return powers of grey, for a tone curve, and one: [n] each."""
+    level = grey / 128 - 1
+    square = level * level
+    return [128 * square, 128 * square * level, np.ones_like(level)]
 
 
 @cache
@@ -211,4 +272,4 @@ def _likely(left: Floats, steps: Floats) -> float:
 
 def _below(values: Floats) -> Floats:
     """Return the share of a logistic distribution below: it stands for the sum of many small roundings."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))))
+    return np.asarray(0.5 + 0.5 * np.tanh(values / 2))

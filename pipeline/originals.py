@@ -17,7 +17,9 @@ from pipeline.detail import CENTRES, WHITENING, Floats
 from pipeline.filters import Cause, find_cause
 from pipeline.rhythm import UNTOLD, compare_rhythms, find_rhythm
 from pipeline.sharpening import FINEST, MIDDLE, NEXT, TOP, UPPER, is_sharpened
+from pipeline.tints import find_coloured, find_richer
 from pipeline.traces import octaves
+from pipeline.unrelated import compare_sharpness, is_unrelated
 from store.records import Lineage, Observation, Relation, Traces
 
 _SAME_SIZE = 1.0005  # linear
@@ -34,7 +36,6 @@ _EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced cop
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
-_GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
 _STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
@@ -50,11 +51,9 @@ _EQUAL_STEPS = 1.04
 _UNLIKE_STEPS = 1.25  # where a step was read from pixels
 _INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
 _FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on what was lost before
-_MISSING, _FEW = 0.06, 0.25  # shares of levels that a tone curve skips, and few colours
-_MISSES_MORE = 3.0  # times the other's
-_MANY_TONES = 5.0  # bits: drawings have few
 _FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
 _LACKS_TONES = "the other lacks tones"
+_ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
 _CAUSED = {
     1: "the other is sharpened",
     -1: "the other lost detail",
@@ -86,11 +85,11 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
         return _by_format(ours, theirs, "the other holds its pixels, converted")
     descent, cause = _descent(ours, theirs, lineage), _cause(ours, theirs, lineage)
     if lineage.relation is Relation.MARKED:
-        found_by = {descent.original, 0 if abs(cause.finer) > _FILTERED else cause.original} - {0}
-        proven = lineage.whole if len(found_by) == 2 else next(iter(found_by), 0)
+        proven = descent.original or (0 if abs(cause.finer) > _FILTERED else cause.original)
         if proven:
             return Preference(proven, "something was put over the other")
-        if cause.original or descent.richer or (descent.noisier and all(descent.altered)):
+        filtered = cause.original > 0 or descent.richer > 0
+        if _sharper(ours, theirs) > _ALL_OVER[filtered]:
             # They differ all over: what differs most in one place is no addition.
             lineage = replace(lineage, relation=Relation.SAME, whole=0)
         # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
@@ -147,6 +146,13 @@ def _cause(ours: Observation, theirs: Observation, lineage: Lineage) -> Cause:
     original = (ours, theirs)[found.original - 1]
     # What these codecs smooth is described too briefly: their steps are not known.
     return Cause() if found.original and original.picture.encoding in _LOSSY else found
+
+
+def _sharper(ours: Observation, theirs: Observation) -> float:
+    """Return by how much one of two that lie on each other is sharper in most places: octaves."""
+    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+        return 0.0
+    return abs(compare_sharpness(ours.traces, theirs.traces))
 
 
 def _same_size(ours: Observation, theirs: Observation) -> bool:
@@ -232,11 +238,12 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     first, second = ours.traces, theirs.traces
     if first is None or second is None:
         return Preference()
-    if min(first.colour, second.colour) < _GREY and max(first.colour, second.colour) > _COLOURFUL:
-        return Preference(1 if first.colour > second.colour else 2, "the other lost its colours")
+    coloured = find_coloured(first, second)
+    if coloured:
+        return Preference(coloured, "the other lost its colours")
     if descent.original:
         return Preference(descent.original, "the other was saved from it: its rounding shows")
-    lacking = _by_levels(ours, theirs, _FEW if cause.finer else _MISSING)
+    lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
     if cause.original:
@@ -248,9 +255,10 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
         drowned = _is_level(surplus if finest > 0 else -surplus)  # by noise, which is no detail
         # A picture that was enlarged again has less detail.
-        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0 and not drowned:
+        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0 and abs(finest) > _MIN_DETAIL and not drowned:
             return Preference(1 if finest > 0 else 2, "the other was reduced and enlarged again")
-    saved_only = all(steps > 0 for steps in (first.stored_step, second.stored_step)) and not all(descent.altered)
+    stored = max(first.stored_step, second.stored_step) > 0
+    saved_only = stored and min(_step(first), _step(second)) > 0 and not all(descent.altered)
     if descent.compared and not saved_only:
         found = _by_blocks(ours, theirs, gain, surplus, descent)
     else:
@@ -259,38 +267,35 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     return found if found.original else _by_compression(ours, theirs, first, second)
 
 
-def _by_levels(ours: Observation, theirs: Observation, least: float) -> int:
-    """Tell whether one of two skips levels that the other has, as after a tone curve or in few colours; 0 if not.
-
-    A drawing has few levels by itself, and more of them once it was compressed.
-    """
-    if ours.traces is None or theirs.traces is None or not (ours.traces.levels and theirs.traces.levels):
-        return 0
-    shares = ours.traces.levels[0] / 255, theirs.traces.levels[0] / 255
-    if max(shares) < least or max(shares) < _MISSES_MORE * min(shares):
-        return 0
-    richer = 1 if shares[0] < shares[1] else 2
-    return richer if (ours, theirs)[richer - 1].quality.entropy > _MANY_TONES else 0
-
-
 def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent) -> Preference:
     """Tell noise, sharpening and loss apart by what the same blocks of both hold."""
     if ours.traces is None or theirs.traces is None:
         return Preference()
+    finest = float(gain[FINEST].mean())
+    if _is_compression_noise(finest, ours.traces, theirs.traces):
+        return Preference()
     if descent.richer:
         return _by_gain(gain, ours, theirs, descent.richer)
-    finest = float(gain[FINEST].mean())
     if descent.noisier:
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
+        noisy, clean = (ours.traces, theirs.traces) if descent.noisier == 1 else (theirs.traces, ours.traces)
         whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
-        if whole and (abs(finest) < _LOUD or _is_even(excess)):
+        if whole and (abs(finest) < _LOUD or _is_even(excess)) and is_unrelated(noisy, clean):
             return Preference(3 - descent.noisier, "noise was added to the other")
     louder = 0 if finest == 0 else 1 if finest > 0 else 2
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
     exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
-    if not _is_even(excess) and abs(finest) >= (_MIN_DETAIL if exact else _LOUD):
+    rough, smooth = (ours.traces, theirs.traces) if finest > 0 else (theirs.traces, ours.traces)
+    told = abs(finest) >= (_MIN_DETAIL if exact else _LOUD)
+    if told and not (_is_even(excess) and is_unrelated(rough, smooth)):
         return _by_gain(gain, ours, theirs, louder)
     return _by_noise(gain, surplus, ours.traces, theirs.traces)
+
+
+def _is_compression_noise(finest: float, first: Traces, second: Traces) -> bool:
+    """Tell whether what one has more of may be the noise of a coarser compression, which its pixels show."""
+    loud, quiet = (first, second) if finest > 0 else (second, first)
+    return abs(finest) < _LOUD and _inherited(loud) and loud.seen_step > _UNLIKE_STEPS * _step(quiet)
 
 
 def _is_even(excess: Floats) -> bool:
@@ -331,7 +336,7 @@ def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> P
     if coarser and first.noise < second.stored_step:
         return Preference()  # the finer compression keeps what the camera saw, its noise too
     finest = float(gain[FINEST].mean())
-    if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second):
+    if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second) or not is_unrelated(first, second):
         return Preference()
     return Preference(2, "noise was added to the other")
 

@@ -6,8 +6,6 @@ done to the whole picture moves all of them alike. What is left beyond that, and
 picture, was changed by itself.
 """
 
-import cmath
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +16,12 @@ from pipeline.framing import Placement
 from pipeline.tones import SAMPLES, Tones, rescaling
 from pipeline.typical import median, quantile
 
-_MOST_GAIN, _MOST_TURN = 1.2, 0.35  # from the more colourful picture to the other; radians of hue
+_MOST_GAIN = 1.2  # from the more colourful picture to the other
 _ROUNDS = 4
 _USUAL = 6.0  # levels of chroma by which colours differ between a picture and its copy
 # Levels that no compression adds: of grey; of chroma, with a share of it for what loses or gains saturation.
 _GREY, _CHROMA, _SHARE = 7.0, 10.0, 0.25
-_GREY_OF_FEW, _CHROMA_OF_FEW = 14.0, 22.0  # the same where one was brought to few colours
+_GREY_OF_FEW, _CHROMA_OF_FEW = 11.0, 14.0  # the same where one was brought to few colours
 # Levels on top where tones or colours were changed as a whole, for no curve fits every place: up to a clear change,
 # and for each as much again.
 _CHANGING, _CHANGED, _AT_CHANGE, _BEYOND_CHANGE, _MOST = 0.75, 1.5, 6.0, 2.0, 10.0
@@ -92,7 +90,7 @@ def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float
         first, second = second, first
         samples.reverse()
     gain, shift = _fit(*samples)
-    expected = np.asarray(first @ gain + shift, np.float32)
+    expected = (gain * first + shift).astype(np.float32)
     share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
     near, far = (
         np.minimum(_length(_outside(second, expected, around)), _length(_outside(expected, second, around))) - share
@@ -110,25 +108,19 @@ def _is_toned(tones: Tones) -> bool:
     return bool(np.abs(fit.T @ terms - chroma.T).max() <= _TONED)
 
 
-def _fit(ours: Float, theirs: Float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fit a gain with a small turn of hue, [2, 2], and a shift [2] of chroma [n, 2] robustly: what most places go by.
-
-    A pair of chroma is taken for a complex number, whose product with another scales and turns it.
-    """
-    first, second = (np.ascontiguousarray(chroma, np.float32).view(np.complex64)[:, 0] for chroma in (ours, theirs))
-    gain, shift = 1 + 0j, complex(*(median(theirs[:, channel] - ours[:, channel]) for channel in (0, 1)))
+def _fit(ours: Float, theirs: Float) -> tuple[float, Float]:
+    """Fit one gain and a shift of chroma [n, 2] robustly: what most places go by."""
+    gain, shift = 1.0, np.array([median(theirs[:, channel] - ours[:, channel]) for channel in (0, 1)], np.float32)
     for _ in range(_ROUNDS):
-        weight = 1 / (1 + (np.abs(second - gain * first - shift) / _USUAL) ** 2)
+        off = np.linalg.norm(theirs - gain * ours - shift, axis=1)
+        weight = (1 / (1 + (off / _USUAL) ** 2))[:, None]
         total = float(weight.sum())
-        middle, reached = (complex((weight * part).sum()) / total for part in (first, second))
-        off = first - middle
-        spread = float((weight * np.abs(off) ** 2).sum()) + total  # as if all colours were a level apart
-        shared = complex((weight * np.conj(off) * (second - reached)).sum()) + gain * total
-        size, turn = cmath.polar(shared / spread)
-        gain = cmath.rect(min(size, _MOST_GAIN), min(max(turn, -_MOST_TURN), _MOST_TURN))
-        shift = reached - gain * middle
-    turned = np.array([[gain.real, gain.imag], [-gain.imag, gain.real]], np.float32)
-    return turned, np.array([shift.real, shift.imag], np.float32)
+        middle, reached = (np.asarray((weight * part).sum(axis=0) / total) for part in (ours, theirs))
+        spread = float((weight * (ours - middle) ** 2).sum()) + total  # as if all colours were a level apart
+        shared = float((weight * (ours - middle) * (theirs - reached)).sum()) + gain * total
+        gain = min(max(shared / spread, 0.0), _MOST_GAIN)
+        shift = np.asarray(reached - gain * middle, np.float32)
+    return gain, shift
 
 
 def _outside(levels: Float, other: Float, around: Grey = _AROUND) -> Float:

@@ -52,6 +52,8 @@ _MOST_LINES = 64  # of a flat margin; of wider ones the second look tells
 _FLAT_LEVELS = 12  # grey levels
 _FLAT_SHARE = 0.97
 _LEVELS_AROUND, _MOST_ALIKE = 17, 32  # levels; pixels of one level that count
+_TINT_LEVELS = 8  # grey levels that share a colour of a tint
+_OWN_UNIT = 8.0  # stored units of own colour per level
 _TAILS = 0.01  # of the pixels, at either end of a histogram
 _OCTAVE = 8.0  # units of a stored spectrum per doubling of energy
 _FLOOR = 48.0  # of a stored spectrum: an energy of 1
@@ -76,7 +78,7 @@ def measure_traces(rgb: Pixels, tiles: Pixels, energy: Floats, steps: Sequence[i
         margin=_margin(rgb),
         rhythm=measure_rhythm(rgb),
         blocks=sample_blocks(rgb, steps),
-        levels=bytes([round(255 * _missing_levels(few))]),
+        levels=bytes([round(255 * _missing_levels(few)), min(round(_OWN_UNIT * _own_colour(few)), 255)]),
         patches=sample_patches(rgb, steps),
     )
 
@@ -199,6 +201,21 @@ def _colour(few: Pixels) -> float:
     red, green, blue = cv2.split(cv2.blur(few, (7, 7)))  # noise has colours too
     spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     return float(cv2.mean(spread)[0])
+
+
+def _own_colour(few: Pixels) -> float:
+    """Return the mean spread between the channels, in levels, that no tint explains: one colour for each grey."""
+    pixels = cv2.blur(few, (7, 7)).reshape(-1, 3).astype(np.float32)
+    grey = (pixels @ np.array([1, 2, 1], np.float32) / (4 * _TINT_LEVELS)).astype(np.intp)
+    counts = np.maximum(np.bincount(grey), 1)
+    off = [pixels[:, channel] - pixels[:, 1] for channel in (0, 2)]
+    red, blue = (each - (np.bincount(grey, each) / counts)[grey] for each in off)
+    return float((np.maximum(np.maximum(red, blue), 0) - np.minimum(np.minimum(red, blue), 0)).mean())
+
+
+def own_colour(traces: Traces) -> float | None:
+    """Return the mean spread between the channels that no tint explains, in levels; None where nobody looked."""
+    return traces.levels[1] / _OWN_UNIT if len(traces.levels) > 1 else None
 
 
 def _missing_levels(few: Pixels) -> float:

@@ -137,7 +137,7 @@ class Quality:
     entropy: float  # of the grey histogram, bits
     sharpest: float  # 0 to 100, of the sharpest region: bokeh has one, a shake none; 50: as likely blurred as sharp
     highlights: float  # share of pixels that are not black: night shots have lights, black frames none
-    tones: float  # spread between the 1st and 99th percentile of grey: fog and snow keep some
+    tones: float  # spread of grey levels: fog and snow keep some; 0 where over-exposure has destroyed the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,9 @@ class Traces:
     margin: float  # share of the picture in a margin of one colour
     rhythm: bytes = b""  # power by frequency of what resampling leaves; empty where nobody looked
     blocks: bytes = b""  # the file's quantisation steps, and DCT coefficients of blocks at fixed places
-    levels: bytes = b""  # one byte: share, in 255ths, of grey levels that no pixel has and their neighbours do
+    # The share, in 255ths, of grey levels that no pixel has and their neighbours do; how far the channels differ beyond
+    # what a tint explains, in eighths of a level. One byte each; the second was not always measured.
+    levels: bytes = b""
     patches: bytes = b""  # the file's quantisation table, and the grey of patches at fixed places
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from pipeline.filters import Cause, find_cause, sample_patches
 from store.records import Traces
 from tests.unit.pipeline.test_descent import NOTHING, opened
-from tests.unit.pipeline.test_originals import drawn, saved
+from tests.unit.pipeline.test_originals import SMEAR, drawn, saved
 
 KERNELS: dict[str, ImageFilter.Filter | type[ImageFilter.Filter]] = {
     "sharpen": ImageFilter.SHARPEN,
@@ -21,6 +21,8 @@ KERNELS: dict[str, ImageFilter.Filter | type[ImageFilter.Filter]] = {
     "smooth": ImageFilter.SMOOTH,
     "box": ImageFilter.BoxBlur(1),
     "soft": ImageFilter.GaussianBlur(0.6),
+    "smear": SMEAR,
+    "median": ImageFilter.MedianFilter(3),
 }
 
 

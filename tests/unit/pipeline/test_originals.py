@@ -112,6 +112,10 @@ COPIES = {
     "saved finer": lambda i: saved(i, quality=97),
     "compressed, then in another format": lambda i: saved(again(i, 30), "PNG"),
     "compressed, then saved finer": lambda i: saved(again(i, 50), quality=92),
+    "compressed again and again": lambda i: saved(again(again(i, 60), 40), quality=92),
+    "sharpened twice": lambda i: saved(
+        i.filter(ImageFilter.EDGE_ENHANCE_MORE).filter(ImageFilter.EDGE_ENHANCE_MORE), quality=90
+    ),
     "smeared": lambda i: saved(i.filter(SMEAR), quality=94),
     "median of nine": lambda i: saved(i.filter(ImageFilter.MedianFilter(3)), quality=90),
     "enlarged back from three quarters": lambda i: saved(

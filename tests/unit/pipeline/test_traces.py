@@ -1,13 +1,14 @@
 """What was done to a picture shows in its pixels."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from pipeline.detail import band_energy, textured_tiles
-from pipeline.traces import measure_traces, octaves
+from pipeline.traces import measure_traces, octaves, own_colour
 from store.records import Traces
 from tests.unit.pipeline.test_originals import drawn, saved
 
@@ -75,6 +76,17 @@ def test_grey_has_no_colour_and_noise_lends_it_none() -> None:
     noisy = (grey + np.random.default_rng(0).normal(0, 12, grey.shape)).clip(0, 255).astype(np.uint8)
     assert traces_of(Image.fromarray(grey)).colour == 0
     assert traces_of(Image.fromarray(noisy)).colour < 6 < traces_of(drawn()).colour
+
+
+def test_a_tint_is_no_colour_of_its_own() -> None:
+    tinted = ImageOps.colorize(ImageOps.grayscale(drawn()), "#100800", "#ffe8c0")
+    plain, toned, grey = (
+        own_colour(traces_of(each)) for each in (drawn(), tinted, ImageOps.grayscale(drawn()).convert("RGB"))
+    )
+    assert plain is not None and toned is not None
+    assert grey == 0 < toned < 2 < 6 < plain
+    assert traces_of(tinted).colour > 6
+    assert own_colour(replace(traces_of(drawn()), levels=b"\x01")) is None, "measured before anybody looked"
 
 
 def test_a_margin_is_measured_as_a_share() -> None:
