@@ -23,7 +23,7 @@ IMAGE_ROW = (
 _SERIES = ("spectrum", "rhythm", "levels", "patches", "blocks")
 # Where each ends that has one length. An earlier dedupd had neither levels nor patches; all it had was shorter than
 # these.
-_ENDS = tuple(accumulate((20, 256, 1, 64 + 16 * 144)))
+_ENDS = tuple(accumulate((20, 256, 2, 64 + 16 * 144)))
 
 
 @cache

@@ -14,7 +14,8 @@ import pipeline.decode
 from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure, remodel
 from pipeline.settings import DecodeSettings, QualitySettings
-from store.records import Failure, FailureKind, Measurement
+from store.records import Failure, FailureKind, Measurement, Observation
+from store.rows import IMAGE_ROW, image_of, row_of
 from tests.unit.pipeline.test_hashing import scene
 
 
@@ -114,3 +115,17 @@ def test_the_smallest_and_thinnest_pictures_are_measured(size: tuple[int, int], 
     result = measured(path)
     assert isinstance(result, Measurement)
     assert np.isfinite([result.quality.sharpest, result.quality.detail, result.quality.entropy]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 40), (16, 16), (33, 90), (160, 120), (701, 503)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_what_was_measured_comes_back_from_its_row(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), cv2.resize(scene(3), size, interpolation=cv2.INTER_AREA))
+    seen = measure(MeasureTask(str(path), 64), DecodeSettings(), QualitySettings())
+    assert isinstance(seen, Measurement)
+    observation = Observation(seen.stat.size, seen.picture, seen.quality, seen.hashes, seen.traces)
+    row = row_of(1, observation)
+    columns = [name.strip().split(".") for name in IMAGE_ROW.split(" FROM ")[0].split(",")]
+    head = [1, seen.hashes.sha256, seen.stat.size, None, None]
+    assert image_of([*head, *(row.get(name) for table, name in columns if table == "o")]).observation == observation

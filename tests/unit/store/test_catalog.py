@@ -339,7 +339,7 @@ def test_traces_come_back_and_may_be_missing(catalog: Catalog) -> None:
     traces = Traces(bytes(range(20)), 0.2, 1.5, 0.01, 2.5, 8.25, 31.0, 0.125)
     full = replace(traces, rhythm=bytes(range(256)), blocks=b"blocks")
     blocks, patches = bytes(15 + 30 * 64), bytes(range(256)) * 9 + bytes(64)
-    fullest = replace(full, levels=b"\x07", patches=patches, blocks=blocks)
+    fullest = replace(full, levels=b"\x07\x0a", patches=patches, blocks=blocks)
     tiny = replace(traces, spectrum=b"")
     for each in (traces, full, replace(full, blocks=blocks), fullest, tiny):
         traced = replace(observation(1), traces=each)
