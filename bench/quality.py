@@ -22,7 +22,7 @@ from pipeline.decode import Pixels, decode, shrink
 from pipeline.quality import judge_quality, measure_quality
 from pipeline.settings import DecodeSettings, QualitySettings
 from pipeline.training.looks import LOOKS, fog
-from pipeline.training.optics import BLURS, blurred, clear_spread, developed, overexposed
+from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, overexposed
 from store.errors import DecodeError
 from store.records import VerdictKind
 from tests.scenes.plain import PAINTERS, draw_plain
@@ -37,7 +37,7 @@ _DRAWN = 12  # of each kind
 
 
 BAD: dict[str, Change] = {
-    "over-exposed": lambda rgb, r: developed(overexposed(rgb, r.uniform(0.6, 0.98)), r),
+    "over-exposed": lambda rgb, r: developed(overexposed(rgb, r.uniform(0.6, 0.98), str(r.choice(EXPOSURES)), r), r),
     "white": lambda rgb, r: developed(np.full(rgb.shape, r.uniform(250, 258)), r, r.uniform(0, 2)),
     "under-exposed": lambda rgb, r: developed(rgb * r.uniform(0.005, 0.03), r, r.uniform(0, 2)),
     "lens cap": lambda rgb, r: developed(np.full(rgb.shape, r.uniform(0, 4)), r),

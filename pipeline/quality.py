@@ -9,6 +9,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.decode import Pixels, shrink
 from pipeline.detail import measure_detail
@@ -24,9 +25,9 @@ _LEAST_SIDE = 48  # pixels: a smaller picture has too few tiles to be called blu
 _LIT = 64  # grey from which a pixel of a dark frame counts as a light
 _CLEAR = -5.0  # logarithm of the odds: what a glance calls that sharp is not looked at again
 _LENIENCE = 0.5  # logarithm of the odds: of what the networks were taught to spare good pictures, the part taken back
-_EDGE, _STEEP = 30, 120  # grey levels within three pixels
-_PRINTED, _PRINTED_EDGES = 0.04, 0.14  # shares of the working picture and of its edges that are steep
-_AROUND = np.ones((3, 3), np.uint8)
+_BURNT = 1.0  # logarithm of the odds: as much evidence it takes to say that light has destroyed a picture
+_WHITE = 255.0
+_SPREAD, _WORD = 0.01, 0.0005  # shares of the darkest and lightest pixels that do not count as tones
 _SOFTNESS = 2.0  # logarithm of the odds per unit on the scale from 0 to 100
 
 
@@ -47,7 +48,6 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None, detail: float | Non
         grey = working_grey(rgb)
     histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() / grey.size
     cumulative = np.cumsum(histogram)
-    low, high = np.searchsorted(cumulative, (0.01, 0.99))
     used = histogram[histogram > 0]
     brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
     return Quality(
@@ -58,7 +58,7 @@ def measure_quality(rgb: Pixels, grey: Pixels | None = None, detail: float | Non
         entropy=float(-(used * np.log2(used)).sum()),
         sharpest=_sharpest(grey) if contrast >= _BLANK_CONTRAST else 0.0,
         highlights=float(1 - cumulative[_LIT - 1]),
-        tones=0.0 if _blown_out(rgb, grey) else float(high - low),
+        tones=_tones(rgb, cumulative),
     )
 
 
@@ -82,20 +82,17 @@ def _sharpest(grey: Pixels) -> float:
     return 100 / (1 + math.exp(score / _SOFTNESS))
 
 
-def _blown_out(rgb: Pixels, grey: Pixels) -> bool:
-    """Whether over-exposure has destroyed the picture; white paper and light walls are no such thing."""
-    features = exposure_features(rgb)
-    return features is not None and load_gate("blown").score(features) > 0 and not _is_printed(grey)
+def _tones(rgb: Pixels, cumulative: NDArray[np.floating]) -> float:
+    """Return the spread of grey levels, at least 1; 0 where over-exposure has destroyed the picture.
 
-
-def _is_printed(grey: Pixels) -> bool:
-    """Whether so many edges are as steep as print: a sheet of cells and figures, which 128 pixels hardly show.
-
-    Of over-exposed photographs, one in twenty has as many.
+    White paper, snow and light walls are no such thing. Of a sheet that is white by right, one word counts.
     """
-    steps = cv2.dilate(grey, _AROUND).astype(np.int16) - cv2.erode(grey, _AROUND)
-    edges, steep = ((steps > least).mean() for least in (_EDGE, _STEEP))
-    return bool(steep > _PRINTED and steep > _PRINTED_EDGES * edges)
+    features = exposure_features(rgb)
+    if features is not None and load_gate("blown").score(features) > _BURNT:
+        return 0.0
+    least = _SPREAD if features is None else _WORD
+    low, high = np.searchsorted(cumulative, (least, 1 - least))
+    return max(1.0, float(high - low))
 
 
 def judge_quality(
@@ -114,9 +111,10 @@ def judge_quality(
         return VerdictKind.DARK, (
             f"mean brightness {quality.brightness:.1f} is below {settings.min_brightness:g}, and nothing is lit"
         )
-    if quality.brightness > settings.max_brightness and quality.tones < settings.min_tones:
+    bright = settings.max_brightness if quality.tones else 2 * settings.max_brightness - _WHITE  # the rest may be dark
+    if quality.brightness > bright and quality.tones < settings.min_tones:
         return VerdictKind.BRIGHT, (
-            f"mean brightness {quality.brightness:.1f} is above {settings.max_brightness:g}, and the tones are lost"
+            f"mean brightness {quality.brightness:.1f} is above {bright:g}, and the tones are lost"
         )
     if quality.sharpest < settings.min_sharpness:
         return VerdictKind.BLUR, (

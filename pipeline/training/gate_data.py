@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from pipeline.training.looks import LOOKS, cut_out
 from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, disc, overexposed
 from pipeline.training.papers import PAPERS
 from pipeline.training.soft import SOFT
+from pipeline.training.whites import BLANKS, ON_WHITE, SHEETS
 from store.errors import DecodeError
 
 Floats = NDArray[np.float32]
@@ -52,7 +54,9 @@ _NARROW = 1.5  # power of the evenly drawn share of the way from the least to th
 _PLAIN, _CURVED = BLURS[:3], BLURS[3:]
 _LOOKED_AT = 256  # pixels
 _DOUBLINGS = 3.3  # of the least blur: as far as programs are made to blur
-_CLIPPED = (0.6, 0.99)  # share of the picture that over-exposure clips
+_CLIPPED = (0.55, 0.99)  # share of the picture that over-exposure clips
+_LAID, _RAISED = 3, 4  # ways of laying a picture on white, and of raising its exposure, drawn for each
+_PAPER, _MOST_PAPER = 250, 0.2  # lowest channel; share of the picture
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
 
 
@@ -76,6 +80,7 @@ class GateSet:
     files: tuple[Path, ...]
     drawn: int  # pictures of each kind
     seed: tuple[int, int]
+    others: tuple[Path, ...] = ()  # of which only those with much white are looked at, by the exposure gate
 
 
 def gate_sets(
@@ -89,11 +94,10 @@ def gate_sets(
     for number, folder in enumerate(folders, 1):
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         files = [path for path in files if not path.as_posix().endswith(tuple(leave_out) or ("\0",))]
-        chosen = np.random.default_rng([seed, number]).permutation(len(files))[
-            : None if folder.name in whole else limit
-        ]
-        name = f"{number:02d}-{folder.name}-{len(chosen)}-{seed}"
-        sets.append(GateSet(name, tuple(files[index] for index in chosen), 0, (seed, number)))
+        mixed = [files[index] for index in np.random.default_rng([seed, number]).permutation(len(files))]
+        count = len(mixed) if folder.name in whole else min(limit, len(mixed))
+        name = f"{number:02d}-{folder.name}-{count}-{seed}"
+        sets.append(GateSet(name, tuple(mixed[:count]), 0, (seed, number), tuple(mixed[count:])))
     return sets
 
 
@@ -126,12 +130,22 @@ def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
     for kind in (*_CURVED, str(rng.choice(_CURVED)), *rng.permutation(_PLAIN)[:2]):
         spread = float(least * (farthest / least) ** (rng.random() ** _NARROW))
         yield "blur", developed(toned(blurred(rgb, str(kind), spread, rng), rng), rng)
+    yield from exposed(rgb, rng)
+
+
+def exposed(rgb: Pixels, rng: Generator) -> Iterator[Spoilt]:
+    """Make pictures that are white by right and, of one that has little white, over-exposed ones."""
     yield "white", developed(cut_out(_in_part_grey(rgb, rng), rng).astype(np.float32), rng, float(rng.choice((0, 1))))
     for name in rng.permutation(_WHITE_LOOKS)[:2]:
         look = LOOKS[str(name)](_in_part_grey(rgb, rng), rng)
         yield "white", developed(look.astype(np.float32), rng, float(rng.choice((0, 1))))
-    for how in EXPOSURES:
-        levels = overexposed(_in_part_grey(rgb, rng), rng.uniform(*_CLIPPED), how)
+    for name in rng.permutation(list(ON_WHITE))[:_LAID]:
+        levels = ON_WHITE[str(name)](_in_part_grey(rgb, rng), rng)
+        yield "white", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 1.5)))))
+    if (rgb.min(2) >= _PAPER).mean() > _MOST_PAPER:
+        return  # nothing tells the product on white from the same one, paler
+    for how in rng.permutation(EXPOSURES)[:_RAISED]:
+        levels = overexposed(_in_part_grey(rgb, rng), rng.uniform(*_CLIPPED), str(how), rng)
         yield "blown", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 3)))))
 
 
@@ -167,6 +181,16 @@ def _drawn(count: int, seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
                 yield from ((original, made) for made in spoilt(picture, number, rng))
             else:
                 yield original, ("good", picture)
+    yield from _sheets(count * _TIMES, seed, original + 1)
+
+
+def _sheets(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int, Spoilt]]:
+    """Draw what the exposure gate alone is shown."""
+    for kind, (name, painter) in enumerate({**SHEETS, **BLANKS}.items()):
+        for number in range(count):
+            rng = np.random.default_rng([*seed, kind, number, 1])
+            picture = developed(painter(rng), rng, float(rng.choice((0, rng.uniform(0, 2)))))
+            yield first + kind * count + number, ("blown" if name in BLANKS else "white", picture)
 
 
 def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
@@ -180,13 +204,24 @@ def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tupl
             yield number, ("blur", smoothed(rgb, number, np.random.default_rng([*seed, number, 1])))
 
 
+def _on_paper(files: Sequence[Path], first: int) -> Iterator[tuple[int, Spoilt]]:
+    """Find the pictures that have much white as they are: there are few, and no drawn one is quite like them."""
+    for number, path in enumerate(files, first):
+        try:
+            rgb = shrink(decode(path.read_bytes(), DecodeSettings()).rgb, _LARGEST)
+        except DecodeError:
+            continue
+        if min(rgb.shape[:2]) >= _SMALLEST:
+            yield number, ("white", rgb)
+
+
 def measured(gate_set: GateSet) -> Examples:
     """Return the features of all pictures made from one set."""
     blur: list[Floats] = []
     blown: list[Floats] = []
     marks: dict[str, list[tuple[bool, int]]] = {"blur": [], "blown": []}
-    source = _photographed(gate_set.files, gate_set.seed) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed)
-    for original, (kind, rgb) in source:
+    photographs = _photographed(gate_set.files, gate_set.seed), _on_paper(gate_set.others, len(gate_set.files))
+    for original, (kind, rgb) in chain(*photographs) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed):
         if kind in ("good", "blur"):
             blur.append(blur_features(working_grey(rgb)))
             marks["blur"].append((kind == "blur", original))

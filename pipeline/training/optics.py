@@ -20,9 +20,10 @@ Random = np.random.Generator
 _LEVELS = np.arange(256) / 255.0
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
 BLURS = ("gaussian", "defocus", "motion", "shake", "tremor", "sway")
-EXPOSURES = ("light", "levels", "lift")
+EXPOSURES = ("light", "levels", "lift", "stretch", "curve", "channels", "grey")
 _CLEAR_SPREAD = 1 / 200  # of the long side: from here on a person calls a picture blurred
 _LEAST_SPREAD = 1.5  # pixels
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 _STEPS = 400  # along the path of a shaken camera
 _FINE = 4  # parts of a pixel in which a disc is drawn
 
@@ -130,19 +131,27 @@ def clear_spread(rgb: Pixels) -> float:
     return max(_CLEAR_SPREAD * float(max(rgb.shape[:2])), _LEAST_SPREAD)
 
 
-def overexposed(rgb: Pixels, share: float, how: str = "light") -> Floats:
-    """Raise the exposure until `share` of all pixels clip in every channel; return levels.
+def overexposed(rgb: Pixels, share: float, how: str, random: Random) -> Floats:
+    """Raise the exposure until `share` of all pixels clip, in every channel or in grey; return levels.
 
-    `how` is "light" (linear, as a camera does), "levels" or "lift" (a gain or an offset on sRGB levels, as editors do).
+    `how` is "light" (linear, as a camera does), "channels" (the same with another colour of light, so that one channel
+    clips before the other), "grey" (linear, until the luminance clips: colours remain), "levels" or "lift" (a gain or
+    an offset on sRGB levels, as editors do), "stretch" (a gain that leaves black) or "curve" (a gain and a gamma).
     """
-    if how == "light":
+    if how in ("light", "channels", "grey"):
         light = to_light(rgb)
-        brightest_kept = max(float(np.quantile(light.min(2), 1 - share)), 0.004)
-        return to_levels(light * np.float32(max(1.0, 1 / brightest_kept)))
-    levels = rgb.astype(np.float32)
-    kept = max(float(np.quantile(rgb.min(2), 1 - share)), 4.0)
-    raised = levels * np.float32(255 / kept) if how == "levels" else levels + np.float32(255 - kept)
-    return np.asarray(raised.clip(0, 255), np.float32)
+        if how == "channels":
+            light = light * random.uniform(0.6, 1.6, 3).astype(np.float32)
+        reached = light @ _LUMINANCE if how == "grey" else light.min(2)
+        return to_levels(light * np.float32(1 / max(float(np.quantile(reached, 1 - share)), 0.004)))
+    levels, kept = rgb.astype(np.float32), max(float(np.quantile(rgb.min(2), 1 - share)), 4.0)
+    if how == "lift":
+        raised = levels + np.float32(255 - kept)
+    else:
+        black = random.uniform(0, 0.6) * kept if how == "stretch" else 0.0
+        raised = (levels - np.float32(black)) * np.float32(255 / (kept - black))
+    raised = raised.clip(0, 255)
+    return np.asarray(255 * (raised / 255) ** random.uniform(0.5, 1.3) if how == "curve" else raised, np.float32)
 
 
 def developed(

@@ -11,6 +11,7 @@ from pipeline.gate import load_gate
 from pipeline.octaves import FEATURES, focus_features, octave_energies
 from pipeline.quality import judge_quality, measure_quality, working_grey
 from pipeline.settings import QualitySettings
+from pipeline.training.optics import EXPOSURES, overexposed
 from pipeline.training.optics import blurred as blurred_by_optics
 from store.records import Picture, VerdictKind
 from tests.scenes.plain import draw_plain
@@ -324,3 +325,38 @@ def sheet(seed: int) -> Pixels:
 def test_a_white_spreadsheet_is_not_over_exposed(seed: int) -> None:
     quality = measure_quality(sheet(seed))
     assert judge_quality(quality, QualitySettings())[0] is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("letters", [4, 12, 30])
+@pytest.mark.parametrize("pen", [1, 2])
+def test_a_sheet_with_a_few_words_is_no_blank_frame(letters: int, pen: int) -> None:
+    page = np.full((600, 800, 3), 255, np.uint8)
+    words = "abcdefghijklmnopqrstuvwxyzabcd"[:letters]
+    cv2.putText(page, words, (30, 300), 0, 0.7 * pen, (20, 20, 20), pen, cv2.LINE_AA)
+    assert verdict(page) is VerdictKind.KEEP
+    assert verdict(jpeg(page, 80)) is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("how", EXPOSURES)
+@pytest.mark.parametrize("seed", [30, 31])
+@pytest.mark.parametrize("share", [0.65, 0.8, 0.95])
+def test_light_that_has_run_over_is_found_however_it_was_raised(how: str, seed: int, share: float) -> None:
+    raised = pixels(overexposed(town(seed), share, how, np.random.default_rng(seed)))
+    assert verdict(jpeg(raised, 85)) is VerdictKind.BRIGHT
+
+
+def test_what_is_left_of_an_over_exposed_picture_may_be_dark() -> None:
+    lit = np.arange(WIDTH) // 80 % 2 == 0
+    room = np.where(lit[None, :, None], town(11, 0.5, 170), town(2, level=5))
+    quality = measure_quality(pixels(overexposed(pixels(room), 0.56, "stretch", np.random.default_rng(1))))
+    assert quality.tones == 0
+    assert quality.brightness < SETTINGS.max_brightness
+    assert judge_quality(quality, SETTINGS)[0] is VerdictKind.BRIGHT
+    assert judge_quality(quality, QualitySettings(max_brightness=255))[0] is VerdictKind.KEEP
+
+
+@pytest.mark.parametrize("share", [0.35, 0.5])
+def test_a_white_sky_over_land_is_no_over_exposure(share: float) -> None:
+    picture = town(33)
+    picture[: int(share * HEIGHT)] = 255
+    assert verdict(jpeg(picture, 90)) is VerdictKind.KEEP

@@ -25,6 +25,7 @@ from pipeline.training.gate_data import (
     Examples,
     GateSet,
     build_examples,
+    exposed,
     gate_sets,
     measured,
     spoilt,
@@ -43,9 +44,11 @@ from pipeline.training.optics import (
 )
 from pipeline.training.papers import PAPERS
 from pipeline.training.soft import SOFT
+from pipeline.training.whites import BLANKS, ON_WHITE, SHEETS
 from tests.scenes import draw
 
 PAINTERS = {**NATURE, **PAPERS, **SOFT}
+DRAWN = {**PAINTERS, **SHEETS, **BLANKS}
 QUICK = FitSettings(units=4, networks=2, steps=60, batch=64)
 
 
@@ -68,9 +71,9 @@ def examples(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples
     return build_examples(gate_sets([photos], 9, 1, 1, []), tmp_path_factory.mktemp("features"))
 
 
-@pytest.mark.parametrize("name", PAINTERS)
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_drawn_picture_is_whole_varied_and_repeatable(name: str) -> None:
-    first, again, other = (PAINTERS[name](np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (DRAWN[name](np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.ndim == 3 and first.shape[2] == 3
     assert np.isfinite(first).all()
     assert np.array_equal(first, again)
@@ -89,7 +92,44 @@ def test_a_blur_keeps_the_light_and_removes_structure(kind: str) -> None:
 @pytest.mark.parametrize("how", EXPOSURES)
 @pytest.mark.parametrize("share", [0.6, 0.9])
 def test_over_exposure_clips_the_share_asked_for(how: str, share: float) -> None:
-    assert (overexposed(scene(), share, how).min(2) >= 254.5).mean() == pytest.approx(share, abs=0.06)
+    raised = overexposed(scene(), share, how, np.random.default_rng(4))
+    assert raised.min() >= 0 and raised.max() <= 255
+    clipped = (raised.max(2) if how == "grey" else raised.min(2)) >= 254.5
+    assert clipped.mean() >= share - 0.06
+    if how != "grey":
+        assert clipped.mean() <= share + 0.06
+
+
+@pytest.mark.parametrize("name", ON_WHITE)
+def test_a_picture_laid_on_white_has_much_white_and_is_repeatable(name: str) -> None:
+    first, again = (ON_WHITE[name](scene(), np.random.default_rng(3)) for _ in range(2))
+    assert first.ndim == 3 and first.shape[2] == 3 and np.array_equal(first, again)
+    assert (first.mean(2) >= 240).mean() > 0.2
+
+
+@pytest.mark.parametrize("name", BLANKS)
+def test_a_burnt_frame_has_nothing_left(name: str) -> None:
+    assert all(BLANKS[name](np.random.default_rng(seed)).clip(0, 255).mean() > 215 for seed in range(5))
+
+
+def test_a_picture_that_is_white_by_right_is_not_spoilt_by_light() -> None:
+    white = np.full((120, 160, 3), 255, np.uint8)
+    white[40:80, 50:110] = scene()[40:80, 50:110]
+    assert {kind for kind, _ in exposed(white, np.random.default_rng(1))} == {"white"}
+
+
+def test_what_was_not_drawn_from_a_folder_is_looked_at_for_white(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "things"
+    folder.mkdir()
+    for seed, ground in enumerate((255, 90)):
+        thing = np.full((240, 320, 3), ground, np.uint8)
+        thing[80:160, 100:200] = scene(seed)[80:160, 100:200]
+        cv2.imwrite(str(folder / f"{ground}.png"), thing)
+    few = GateSet("few", (photos / "0.jpg",), 0, (1, 1))
+    alone, more = (measured(replace(few, others=others)) for others in ((), tuple(sorted(folder.iterdir()))))
+    assert len(more.blown) == len(alone.blown) + 1
+    assert len(more.blur) == len(alone.blur)
+    assert not more.blown_out[-1]
 
 
 @pytest.mark.parametrize("path", [tremor, sway])
@@ -112,7 +152,7 @@ def test_light_and_levels_are_each_other_s_inverse() -> None:
 
 def test_one_original_gives_good_and_bad_pictures_and_always_a_shake() -> None:
     kinds = [kind for kind, _ in spoilt(scene(), 0, np.random.default_rng(1))]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 6, "blur": 6, "white": 3, "blown": 3}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"good": 6, "blur": 6, "white": 6, "blown": 4}
     assert len(LOOKS) == len(set(LOOKS))
 
 
