@@ -64,6 +64,11 @@ def _recompressed_often(image: Image.Image, rng: Generator) -> bytes:
     return saved(image, "JPEG", quality=int(rng.integers(60, 98)))
 
 
+def _recompressed_through_webp(image: Image.Image, rng: Generator) -> bytes:
+    with Image.open(io.BytesIO(saved(image, "WEBP", quality=int(rng.integers(40, 86)), method=2))) as again:
+        return saved(again.convert("RGB"), "JPEG", quality=int(rng.integers(75, 96)))
+
+
 def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
     with Image.open(io.BytesIO(saved(image, "JPEG", quality=quality))) as again:
         return again.convert("RGB")
@@ -133,6 +138,17 @@ def _screenshot(image: Image.Image, rng: Generator) -> bytes:
         pen.text((size, line), " ".join(rng.choice(_WORDS, 3)), ink, _font(size))
         line += size * 1.6
     return saved(page, "PNG", compress_level=1) if rng.random() < 0.7 else _save(page, rng)
+
+
+def _on_telephone(image: Image.Image, rng: Generator) -> bytes:
+    """Show the picture across the screen of a telephone, however small it is."""
+    wide = int(rng.choice((720, 828, 1080)))
+    shown = image.resize((wide, max(16, round(wide * image.height / image.width))), Image.Resampling.BILINEAR)
+    high = max(2 * wide, shown.height + 160)
+    page = Image.new("RGB", (wide, high), "black" if rng.random() < 0.6 else "white")
+    page.paste(shown, (0, (high - shown.height) // 2))
+    ImageDraw.Draw(page).text((wide * 0.05, 12), "12:41", "grey", _font(26))
+    return saved(page, "PNG", compress_level=1) if rng.random() < 0.6 else _save(page, rng)
 
 
 def _cropped(image: Image.Image, rng: Generator) -> bytes:
@@ -268,6 +284,7 @@ KINDS: dict[str, Degrade] = {
     "recompressed": _recompressed,
     "recompressed, png": _recompressed_to_png,
     "recompressed often": _recompressed_often,
+    "recompressed, WebP between": _recompressed_through_webp,
     "re-saved finer": _resaved,
     "png": lambda image, _: saved(image, "PNG", compress_level=1),
     "webp": _webp,
@@ -279,6 +296,7 @@ KINDS: dict[str, Degrade] = {
     "enlarged": _enlarged,
     "over-sharpened": _over_sharpened,
     "screenshot": _screenshot,
+    "screenshot, telephone": _on_telephone,
     "cropped": _cropped,
     "cropped, enlarged": _cropped_and_enlarged,
     "turned, cropped": _turned,

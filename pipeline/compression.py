@@ -14,6 +14,7 @@ from store.records import Observation
 
 COARSER = 2.0  # times the quantisation step of the other
 MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
+MIN_STEP = 8.0  # in pixels of a preview: finer compression hides nothing
 MAX_SIDE = 1600  # pixels: the preview of a larger picture shows next to nothing of its compression
 FEW_LEVELS = 0.2  # share of grey levels that are missing: of photographs hardly ever above 0.04
 STANDARD_STEP = 12.75  # of luma in the standard's own table, which is that of quality 50
@@ -86,7 +87,7 @@ class Known:
         noise = min(most / 12**0.5, MAX_NOISE) if most >= COARSER * least else 0.0
         sizes = (ours.width, ours.height), (theirs.width, theirs.height)
         place = steps.index(most)
-        again = noise > 0 and sizes[0] == sizes[1] and max(sizes[0]) <= MAX_SIDE
+        again = noise > 0 and most >= MIN_STEP and sizes[0] == sizes[1] and max(sizes[0]) <= MAX_SIDE
         cut = sizes[0] != sizes[1] and any(
             all(part <= whole for part, whole in zip(*pair, strict=True)) for pair in (sizes, sizes[::-1])
         )

@@ -50,7 +50,7 @@ _REACH = (0.5, 0.75)  # of a step: how far a child's coefficients may lie off; w
 _BEFORE = 0.15  # of a step: deviation that such finer ones leave
 _SLACK = (2.5, 1.0)  # grey levels beyond half a step, for coefficients not told for certain and for others
 _HOLDS = (0.08, 0.04)  # share of blocks with a coefficient beyond, at most: of all, and of those not written over
-_REFUTED = 0.12  # at least
+_REFUTED, _REWRITTEN = 0.12, 0.7  # at least
 _GROSS = 8.0  # grey levels beyond: something was written over the block
 _MIN_UNTOUCHED = 0.6  # share of blocks
 _MIN_ODDS, _MOST_ODDS = 8.0, 6.0  # natural logarithms: of all blocks, at least; of one block, at most
@@ -71,13 +71,15 @@ _INHERITED, _OWN = 0.2, 0.255  # of a step: deviation from the grid's multiples;
 class Descent:
     """What the rounding tells of two files: which is the original, 1 or 2, else 0.
 
-    `altered` says of each whether it is certain that it was not merely saved from the other. `richer` is the one that
+    `altered` says of each whether it is certain that it was not merely saved from the other, `rewritten` whether that
+    holds nearly everywhere: then nothing was merely put over a part of it. `richer` is the one that
     has more of every fine coefficient that the other has, `noisier` the one that has as much of it, and something else
     on top that has nothing to do with it; 0 for neither. `compared`: there was enough to say so.
     """
 
     original: int = 0
     altered: tuple[bool, bool] = (False, False)
+    rewritten: tuple[bool, bool] = (False, False)
     compared: bool = False
     richer: int = 0
     noisier: int = 0
@@ -206,10 +208,7 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
         return Descent()
     excess = _excess(first, second), _excess(second, first)
     untouched = sound & (np.minimum(*excess) < _GROSS)
-    altered = [
-        child.is_jpeg and bool((off[sound] > 0).mean() > _REFUTED)
-        for child, off in zip((first, second), excess, strict=True)
-    ]
+    off = [float((each[sound] > 0).mean()) for each in excess]  # nothing is, of no JPEG
     gains = _gain(first, second, sound), _gain(second, first, sound)
     richer, noisier = (
         next((number for number in (1, 2) if told(gains[number - 1], gains[2 - number])), 0)
@@ -220,7 +219,8 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
     original = 0
     if untouched.sum() >= max(_MIN_BLOCKS, _MIN_UNTOUCHED * sound.sum()):
         original = _by_rounding(first, second, (excess[0] > 0, excess[1] > 0), untouched, holds)
-    return Descent(original, (altered[0], altered[1]), min(gains)[0] > 0, richer, noisier)
+    altered, rewritten = ((off[0] > least, off[1] > least) for least in (_REFUTED, _REWRITTEN))
+    return Descent(original, altered, rewritten, min(gains)[0] > 0, richer, noisier)
 
 
 def _gain(ours: _Sample, theirs: _Sample, sound: Flags) -> tuple[float, float]:

@@ -57,14 +57,39 @@ _NO_FILTER = 0.1  # how much finer or coarser detail became: what clipping alone
 
 
 @dataclass(frozen=True, slots=True)
+class Fits:
+    """How well a filter and a tone curve make each of two from the other, though none may be proven.
+
+    `left` is the share of the difference (or of the one to be made, whichever is less) that the best fit leaves,
+    `beyond` that of the coefficients that tell (nearly 0 on neither side) further off than rounding goes; both first
+    of the second, made from the first, then the other way round. `shorter` is by how much the description is shorter
+    where the first is the original: a logarithm.
+    """
+
+    left: tuple[float, float]
+    beyond: tuple[float, float]
+    shorter: float
+
+    def turned(self) -> "Fits":
+        """Return the same with the two exchanged."""
+        return Fits(self.left[::-1], self.beyond[::-1], -self.shorter)
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """Which of two was there first, 1 or 2, else 0; and what turned it into the other.
 
     `finer` is above 0 where fine detail was raised as against coarse, below 0 where it was lowered, 0 for neither.
+    `fits` is None where there is too little to compare.
     """
 
     original: int = 0
     finer: float = 0.0
+    fits: Fits | None = None
+
+    def turned(self) -> "Cause":
+        """Return the same with the two exchanged."""
+        return Cause((0, 2, 1)[self.original], self.finer, self.fits and self.fits.turned())
 
 
 def sample_patches(rgb: Pixels, steps: Sequence[int]) -> bytes:
@@ -98,10 +123,14 @@ def find_cause(ours: Traces, theirs: Traces) -> Cause:
     if sound.sum() < _MIN_PATCHES:
         return Cause()
     first, second = first.only(sound), second.only(sound)
-    found = _compare(first, second, _terms)
-    if abs(found.shorter) < _MUCH_SHORTER:
-        found = max(found, _compare(first, second, _all_terms), key=lambda each: abs(each.shorter))
-    return Cause(1 if found.shorter > 0 else 2 if found.shorter < 0 else 0, found.finer)
+    tried = [_compare(first, second, _terms)]
+    if abs(tried[0].fits.shorter) < _MUCH_SHORTER:
+        tried.append(_compare(first, second, _all_terms))
+    found = max(tried, key=lambda each: abs(each.shorter))
+    longest = max((each.fits for each in tried), key=lambda fits: abs(fits.shorter))
+    left = min(each.fits.left[0] for each in tried), min(each.fits.left[1] for each in tried)
+    original = 1 if found.shorter > 0 else 2 if found.shorter < 0 else 0
+    return Cause(original, found.finer, Fits(left, longest.beyond, longest.shorter))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +172,7 @@ class _Sample:
 class _Found:
     shorter: float  # by how much the description is shorter where the first is the original; 0 where nothing is told
     finer: float
+    fits: Fits
 
 
 _Terms = Callable[[Floats], tuple[list[Floats], tuple[int, ...]]]  # of the pixels around: what explains one, its ring
@@ -152,6 +182,8 @@ _Terms = Callable[[Floats], tuple[list[Floats], tuple[int, ...]]]  # of the pixe
 class _Explained:
     brevity: float  # natural logarithm of how likely the copy is, given the original
     beyond: float  # share of its coefficients further off than rounding goes
+    told_beyond: float  # the same, of those that tell
+    left: float  # share of the difference, or of the copy itself, whichever is less
     finer: float
 
 
@@ -193,13 +225,14 @@ def _basis() -> Floats:
 def _compare(first: _Sample, second: _Sample, terms: _Terms) -> _Found:
     """Tell which way round the description is shorter, provided that it explains the copy."""
     there, back = _explain(first, second, terms), _explain(second, first, terms)
-    shorter = first.brevity + there.brevity - second.brevity - back.brevity
+    shorter = (first.brevity + there.brevity) - (second.brevity + back.brevity)
     found = there if shorter > 0 else back
+    fits = Fits((there.left, back.left), (there.told_beyond, back.told_beyond), shorter)
     exact = max(first.steps.max(), second.steps.max()) == 1 and abs(found.finer) < _NO_FILTER
     most = _MOST_BEYOND[abs(shorter) >= _MUCH_SHORTER]
     if abs(shorter) < _MIN_SHORTER or found.beyond > most or exact:
-        return _Found(0.0, 0.0)  # where nothing was compressed, a tone curve works both ways
-    return _Found(shorter, found.finer)
+        return _Found(0.0, 0.0, fits)  # where nothing was compressed, a tone curve works both ways
+    return _Found(shorter, found.finer, fits)
 
 
 def _explain(original: _Sample, copy: _Sample, terms: _Terms) -> _Explained:
@@ -215,14 +248,23 @@ def _explain(original: _Sample, copy: _Sample, terms: _Terms) -> _Explained:
         off = np.abs(wanted - fit @ pixels)
         far = _FAR * (1.48 * median(off) + _LEAST_ERROR)
         weight = 1 / np.sqrt(1 + (off / far) ** 2)
-    left = (copy.stored - (fit @ pixels).reshape(-1, _CELLS) @ _basis())[:, 1:]
-    steps = copy.steps[1:]
+    made = ((fit @ pixels).reshape(-1, _CELLS) @ _basis())[:, 1:]
+    stored, steps = copy.stored[:, 1:], copy.steps[1:]
+    left = stored - made
     shares = np.bincount(rings, fit[: len(rings)])
     whole, beside = abs(float(shares.sum())), shares[1:]
     filtered = np.abs(beside).sum() > _OFF_CENTRE * whole
     finer = -float(beside.sum()) / max(whole, 1e-3) if filtered else 0.0
-    beyond = float((np.abs(left) > steps / 2 + _SLACK).mean())
-    return _Explained(sum(_likely(left[:, each], steps[each]) for each in _orders()), beyond, finer)
+    reach = steps / 2 + _SLACK
+    beyond, tells = np.abs(left) > reach, np.maximum(np.abs(made), np.abs(stored)) > reach
+    most = float(min(((stored - original.stored[:, 1:]) ** 2).sum(), (stored**2).sum()))
+    return _Explained(
+        brevity=sum(_likely(left[:, each], steps[each]) for each in _orders()),
+        beyond=float(beyond.mean()),
+        told_beyond=float(beyond[tells].mean()) if tells.any() else 0.0,
+        left=min(float((left**2).sum()) / most, 1.0) if most else 1.0,
+        finer=finer,
+    )
 
 
 def _terms(around: Floats) -> tuple[list[Floats], tuple[int, ...]]:

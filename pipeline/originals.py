@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.descent import Descent, find_descent
-from pipeline.detail import CENTRES, WHITENING, Floats
-from pipeline.filters import Cause, find_cause
-from pipeline.rhythm import UNTOLD, compare_rhythms, find_rhythm
-from pipeline.sharpening import FINEST, MIDDLE, NEXT, TOP, UPPER, is_sharpened
+from pipeline.detail import WHITENING, Floats
+from pipeline.enlarging import HARDLY_LARGER, is_enlarged, is_enlarged_on_page
+from pipeline.filters import Cause, Fits, find_cause
+from pipeline.rhythm import compare_rhythms
+from pipeline.sharpening import COARSE, FINEST, MIDDLE, NEXT, TOP, UPPER, is_sharpened
 from pipeline.tints import find_coloured, find_richer
 from pipeline.traces import octaves
 from pipeline.unrelated import compare_sharpness, is_unrelated
@@ -25,16 +26,12 @@ from store.records import Lineage, Observation, Relation, Traces
 _SAME_SIZE = 1.0005  # linear
 _MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
 _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
-_HARDLY_LARGER = 1.15  # linear: nobody enlarges by so little
 _RESOLVES = 1.3  # times the tiny one's pixels
-# Whether the larger one is enlarged, weighed (logistic regression): per octave of energy that it lacks about the
-# smaller one's finest detail, of its rhythm by pixels and by old blocks, and of size; and where nothing is lacking.
-_RHYTHM, _OLD_BLOCKS, _LARGER, _LACKS_NOTHING, _ENLARGED = 1.0, 1.3, -1.5, -2.0, 3.7
-_LOUDEST_RHYTHM = 8.0
-_USUAL_BLOCKS = 1.2  # where no rhythm is known
-_EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced copy's original has more, however soft
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
+_FOLLOWS, _UNLIKE = 0.25, 0.9  # of a difference: what a filter leaves at most; what is left of what is no filter's work
+_NO_FILTER = 0.6  # of a difference: compression leaves as much
+_FAR_BETTER = 0.6
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
@@ -54,9 +51,11 @@ _FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on
 _FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
 _LACKS_TONES = "the other lacks tones"
 _ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
+_LOST_DETAIL = "the other lost detail"
+_NOISE_ADDED = "noise was added to the other"
 _CAUSED = {
     1: "the other is sharpened",
-    -1: "the other lost detail",
+    -1: _LOST_DETAIL,
     0: "the other follows from it, and not the other way round",
 }
 _ENLARGES = "the other is enlarged: it has more pixels and no more detail"
@@ -83,23 +82,32 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     """Tell which of two is the original; `lineage` has `ours` first."""
     if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
         return _by_format(ours, theirs, "the other holds its pixels, converted")
-    descent, cause = _descent(ours, theirs, lineage), _cause(ours, theirs, lineage)
     if lineage.relation is Relation.MARKED:
-        proven = descent.original or (0 if abs(cause.finer) > _FILTERED else cause.original)
-        if proven:
-            return Preference(proven, "something was put over the other")
-        filtered = cause.original > 0 or descent.richer > 0
-        if _sharper(ours, theirs) > _ALL_OVER[filtered]:
-            # They differ all over: what differs most in one place is no addition.
-            lineage = replace(lineage, relation=Relation.SAME, whole=0)
-        # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
-        found = find_original(ours, theirs, replace(lineage, relation=Relation.SAME, whole=0))
-        if found.reason in (_ENLARGES, _LACKS_TONES):
-            return found
+        return _by_mark(ours, theirs, lineage)
     if lineage.whole:
         return _by_frames(ours, theirs, lineage)
-    if lineage.relation is not Relation.SAME:
-        return Preference()
+    return _by_pictures(ours, theirs, lineage) if lineage.relation is Relation.SAME else Preference()
+
+
+def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
+    """Compare two of which one seems to be written over in a place."""
+    descent = _descent(ours, theirs, lineage)
+    cause = Cause() if descent.original else _cause(ours, theirs)
+    proven = descent.original or (0 if abs(cause.finer) > _FILTERED else cause.original)
+    if proven:
+        return Preference(proven, "something was put over the other")
+    found = _by_pictures(ours, theirs, replace(lineage, relation=Relation.SAME, whole=0), cause)
+    filtered = cause.original > 0 or descent.richer > 0
+    if _sharper(ours, theirs) > _ALL_OVER[filtered] or _is_remade(lineage.whole, descent, cause.fits):
+        return found  # they differ all over: what differs most in one place is no addition
+    # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
+    if found.reason in (_ENLARGES, _LACKS_TONES):
+        return found
+    return _by_frames(ours, theirs, lineage) if lineage.whole else Preference()
+
+
+def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause: Cause | None = None) -> Preference:
+    """Compare two that show the same, in whatever size; `cause` where it is known already."""
     camera = [_has_camera_data(seen) for seen in (ours, theirs)]
     if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
         return Preference(1 if camera[0] else 2, "the other lost what its camera wrote into it")
@@ -107,14 +115,14 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
         return _by_size(ours, theirs, ratio)
     if ratio < 1:
-        return find_original(theirs, ours, _exchanged(lineage)).turned()
+        return _by_pictures(theirs, ours, _exchanged(lineage), cause and cause.turned()).turned()
     if _is_bordered(theirs.traces, ours.traces, ratio):
         return Preference(1, "the other has a border around it")
     if ratio > _SAME_SIZE:
-        if _is_enlarged(theirs.traces, ours.traces, ratio):
+        if is_enlarged(theirs.traces, ours.traces, ratio):
             return Preference(1, _ENLARGES)
         return Preference(2, "the other is reduced")
-    return _by_pixels(ours, theirs, descent, cause)
+    return _by_pixels(ours, theirs, _descent(ours, theirs, lineage), cause)
 
 
 def _by_size(ours: Observation, theirs: Observation, ratio: float) -> Preference:
@@ -122,30 +130,36 @@ def _by_size(ours: Observation, theirs: Observation, ratio: float) -> Preference
     if ratio < 1:
         return _by_size(theirs, ours, 1 / ratio).turned()
     tiny = ours.picture.width * ours.picture.height / 1e6
-    if ours.traces is None or theirs.traces is None or not theirs.traces.spectrum or ratio < _HARDLY_LARGER:
+    if ours.traces is None or theirs.traces is None or not theirs.traces.spectrum or ratio < HARDLY_LARGER:
         return Preference()
     return Preference(2, "the other is reduced") if theirs.quality.detail > _RESOLVES * tiny else Preference()
+
+
+def _is_remade(whole: int, descent: Descent, fits: Fits | None) -> bool:
+    """Tell whether the one that seems to be written over was changed all over, or filtered into the other."""
+    if not whole or descent.rewritten[2 - whole]:
+        return bool(whole)
+    if fits is None:
+        return False
+    unmarked, marked = fits.left if whole == 2 else fits.left[::-1]
+    return unmarked < _FOLLOWS and marked < _UNLIKE
 
 
 def _descent(ours: Observation, theirs: Observation, lineage: Lineage) -> Descent:
     """Ask what rounding tells of two pictures that lie on each other pixel by pixel."""
     if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
         return Descent()
-    if lineage.relation not in (Relation.SAME, Relation.MARKED):
-        return Descent()
     return find_descent(ours.traces, theirs.traces, marked=lineage.relation is Relation.MARKED)
 
 
-def _cause(ours: Observation, theirs: Observation, lineage: Lineage) -> Cause:
+def _cause(ours: Observation, theirs: Observation) -> Cause:
     """Ask whether a filter or a tone curve made one of two from the other, where they lie on each other."""
     if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
-        return Cause()
-    if lineage.relation not in (Relation.SAME, Relation.MARKED):
         return Cause()
     found = find_cause(ours.traces, theirs.traces)
     original = (ours, theirs)[found.original - 1]
     # What these codecs smooth is described too briefly: their steps are not known.
-    return Cause() if found.original and original.picture.encoding in _LOSSY else found
+    return Cause(fits=found.fits) if found.original and original.picture.encoding in _LOSSY else found
 
 
 def _sharper(ours: Observation, theirs: Observation) -> float:
@@ -189,8 +203,11 @@ def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Pref
     finer = _density(ours, theirs, lineage)
     enlarged_back = lineage.relation is Relation.PART and _same_size(ours, theirs)
     if not enlarged_back and finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
-        known = ours.traces and theirs.traces and ours.traces.spectrum and theirs.traces.spectrum
-        if not (known and ours.traces and theirs.traces) or not _is_enlarged(theirs.traces, ours.traces, finer):
+        small, large = ours.traces, theirs.traces
+        if small is None or large is None or not (small.spectrum and large.spectrum):
+            return Preference()
+        on_page = lineage.relation in (Relation.FRAMED, Relation.INSET) and is_enlarged_on_page(large, finer)
+        if not on_page and not is_enlarged(large, small, finer):
             return Preference()
     return Preference(1, {
         Relation.PART: "the other is a part of it",
@@ -200,40 +217,7 @@ def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Pref
     }.get(lineage.relation, "the other was made from it"))  # fmt: skip
 
 
-def _is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
-    if ratio < _HARDLY_LARGER:
-        return False
-    lacks = -lacks_about(large, small, ratio)
-    pixels, blocks = find_rhythm(large.rhythm, ratio) if large.rhythm else (UNTOLD, _USUAL_BLOCKS)
-    found = lacks + _RHYTHM * min(pixels, _LOUDEST_RHYTHM) + _OLD_BLOCKS * blocks + _LARGER * float(np.log2(ratio))
-    return found + (_LACKS_NOTHING if lacks == 0 else 0.0) > _ENLARGED
-
-
-def lacks_about(large: Traces, small: Traces, ratio: float) -> float:
-    """Measure, in octaves of energy, what the larger of two lacks about the finest detail of the smaller.
-
-    Reducing weakens the finest detail of the smaller one, if anything. Enlarging weakens the same detail in the larger
-    one, by interpolation, and leaves hardly anything beyond it; but that is also missing in a soft picture, and hidden
-    by noise, so it counts for less. The last term is what the smaller one leads to expect.
-    """
-    ours, theirs = octaves(large.spectrum), octaves(small.spectrum)
-    place = CENTRES * ratio  # of our bands, on the other's scale: from 1 on, the other has nothing
-    beyond = place > 1.05
-    beyond[0] = True
-    near = (place < 0.97) & (place > 0.6)
-    below = (place < 0.6) & (place > 0.2)
-    if not below.any():
-        return 0.0
-    above = float(ours[beyond].mean() - ours[below].mean())
-    if above > _EMPTY:
-        return 0.0
-    change = ours - np.interp(-np.log2(CENTRES), -np.log2(CENTRES / ratio), theirs)
-    weakened = float(change[near].mean() - change[below].mean()) if near.any() else 0.0
-    usual = float(theirs[CENTRES > 0.6].mean() - theirs[(CENTRES < 0.6) & (CENTRES > 0.2)].mean())
-    return weakened + 0.4 * above - 0.35 * usual
-
-
-def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: Cause) -> Preference:
+def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: Cause | None) -> Preference:
     """Compare two of one size and frame."""
     first, second = ours.traces, theirs.traces
     if first is None or second is None:
@@ -243,13 +227,14 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         return Preference(coloured, "the other lost its colours")
     if descent.original:
         return Preference(descent.original, "the other was saved from it: its rounding shows")
+    cause = cause or _cause(ours, theirs)
     lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
-    if cause.original:
-        return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
+    if cause.original and not _is_contrary(cause, gain):
+        return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     surplus = (energies[0] - energies[1]) / WHITENING
     if first.rhythm and second.rhythm:
         rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
@@ -260,14 +245,35 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     stored = max(first.stored_step, second.stored_step) > 0
     saved_only = stored and min(_step(first), _step(second)) > 0 and not all(descent.altered)
     if descent.compared and not saved_only:
-        found = _by_blocks(ours, theirs, gain, surplus, descent)
+        found = _by_blocks(ours, theirs, gain, surplus, descent, cause.fits)
     else:
         found = _by_noise(gain, surplus, first, second)
-        found = found if found.original else _by_detail(gain, surplus, ours, theirs)
+        found = found if found.original else _by_detail(gain, surplus, ours, theirs, cause.fits)
+    if (
+        found.original
+        and found.reason == _NOISE_ADDED
+        and (ours, theirs)[found.original - 1].picture.encoding in _LOSSY
+    ):
+        found = Preference()  # these codecs smooth away what cameras see
+    if found.reason == _LOST_DETAIL and cause.fits is not None and cause.fits.left[found.original - 1] > _NO_FILTER:
+        compressed = _by_compression(ours, theirs, first, second)
+        found = compressed if compressed.original else found
     return found if found.original else _by_compression(ours, theirs, first, second)
 
 
-def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent) -> Preference:
+def _is_contrary(cause: Cause, gain: Floats) -> bool:
+    """Tell whether what is said to be blurred has more fine detail, and the other follows from it far better."""
+    finer = float(gain[FINEST].mean() - gain[COARSE].mean())  # a tone curve changes all alike
+    copy_has_more = finer if cause.original == 2 else -finer
+    if cause.fits is None or cause.finer >= 0 or copy_has_more < _MIN_DETAIL:
+        return False
+    of_copy, of_original = cause.fits.left if cause.original == 1 else cause.fits.left[::-1]
+    return of_original < _FAR_BETTER * of_copy
+
+
+def _by_blocks(
+    ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent, fits: Fits | None
+) -> Preference:
     """Tell noise, sharpening and loss apart by what the same blocks of both hold."""
     if ours.traces is None or theirs.traces is None:
         return Preference()
@@ -275,20 +281,20 @@ def _by_blocks(ours: Observation, theirs: Observation, gain: Floats, surplus: Fl
     if _is_compression_noise(finest, ours.traces, theirs.traces):
         return Preference()
     if descent.richer:
-        return _by_gain(gain, ours, theirs, descent.richer)
+        return _by_gain(gain, ours, theirs, descent.richer, fits)
     if descent.noisier:
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
         noisy, clean = (ours.traces, theirs.traces) if descent.noisier == 1 else (theirs.traces, ours.traces)
         whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
         if whole and (abs(finest) < _LOUD or _is_even(excess)) and is_unrelated(noisy, clean):
-            return Preference(3 - descent.noisier, "noise was added to the other")
+            return Preference(3 - descent.noisier, _NOISE_ADDED)
     louder = 0 if finest == 0 else 1 if finest > 0 else 2
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
     exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
     rough, smooth = (ours.traces, theirs.traces) if finest > 0 else (theirs.traces, ours.traces)
     told = abs(finest) >= (_MIN_DETAIL if exact else _LOUD)
     if told and not (_is_even(excess) and is_unrelated(rough, smooth)):
-        return _by_gain(gain, ours, theirs, louder)
+        return _by_gain(gain, ours, theirs, louder, fits)
     return _by_noise(gain, surplus, ours.traces, theirs.traces)
 
 
@@ -303,17 +309,17 @@ def _is_even(excess: Floats) -> bool:
     return bool(np.log2(max(excess[TOP].mean(), 0.01) / max(excess[NEXT].mean(), 0.01)) > _EVEN)
 
 
-def _by_gain(gain: Floats, ours: Observation, theirs: Observation, richer: int) -> Preference:
+def _by_gain(gain: Floats, ours: Observation, theirs: Observation, richer: int, fits: Fits | None) -> Preference:
     """Tell whether the richer one was sharpened or the other lost detail."""
     if richer == 2:
-        return _by_gain(-gain, theirs, ours, 1).turned()
+        return _by_gain(-gain, theirs, ours, 1, fits and fits.turned()).turned()
     if ours.traces is None or theirs.traces is None:
         return Preference()
     # What a camera wrote is sharper than what it was converted to for the web.
     converted = ours.picture.encoding in _CAMERA_FORMATS and theirs.picture.encoding in _LOSSY
-    if not converted and is_sharpened(gain, ours.traces, theirs.traces):
+    if not converted and is_sharpened(gain, ours.traces, theirs.traces, fits):
         return Preference(2, "the other is sharpened: its edges overshoot")
-    return Preference(1, "the other lost detail")
+    return Preference(1, _LOST_DETAIL)
 
 
 def _is_level(surplus: Floats) -> bool:
@@ -338,14 +344,14 @@ def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> P
     finest = float(gain[FINEST].mean())
     if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second) or not is_unrelated(first, second):
         return Preference()
-    return Preference(2, "noise was added to the other")
+    return Preference(2, _NOISE_ADDED)
 
 
-def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observation) -> Preference:
+def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observation, fits: Fits | None) -> Preference:
     """Tell what raised or lowered the finest octave: sharpening or blur."""
     finest = float(gain[FINEST].mean())
     if finest < 0:
-        return _by_detail(-gain, -surplus, theirs, ours).turned()
+        return _by_detail(-gain, -surplus, theirs, ours, fits and fits.turned()).turned()
     if ours.traces is None or theirs.traces is None:
         return Preference()
     steps = _step(ours.traces), _step(theirs.traces)
@@ -354,7 +360,7 @@ def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observa
     rough = steps[0] > _EQUAL_STEPS * steps[1] and abs(float(gain[MIDDLE].mean())) < _STEEP * finest
     if finest < _LOUD and (rough or _is_white(surplus)):
         return Preference()  # what a coarser compression adds, noise and blocks, is no detail
-    return _by_gain(gain, ours, theirs, 1)
+    return _by_gain(gain, ours, theirs, 1, fits)
 
 
 def _step(traces: Traces) -> float:

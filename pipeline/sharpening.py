@@ -1,16 +1,19 @@
 """Was the richer of two sharpened, or did the other lose detail?
 
 Where rounding tells (`pipeline.filters`), nobody needs to ask here. Where it does not, because the filter is wide,
-bound to edges, or followed by a coarse compression, the shape of the gain over the spectrum is the best there is.
+bound to edges, or followed by a coarse compression, two things are left. Sharpening can be undone and blur cannot: the
+picture before follows from a sharpened one by a little filter, while what a blur took follows from nothing. And the
+gain over the spectrum has another shape.
 """
 
 import numpy as np
 
 from pipeline.detail import Floats
+from pipeline.filters import Fits
 from store.records import Traces
 
-# Bands: the finest octave, around a sixth and a fourteenth of the Nyquist frequency.
-FINEST, FINER, MIDDLE = slice(0, 4), slice(4, 8), slice(8, 12)
+# Bands: the finest octave, around a sixth and a fourteenth of the Nyquist frequency, and below.
+FINEST, FINER, MIDDLE, COARSE = slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 20)
 # Bands: the very finest, those next to them, and those more than an octave below.
 TOP, NEXT, UPPER = slice(0, 2), slice(2, 5), slice(5, 8)
 # Whether one is sharpened, weighed (logistic regression): how much steeper the gain is an octave above the middle,
@@ -18,6 +21,15 @@ TOP, NEXT, UPPER = slice(0, 2), slice(2, 5), slice(5, 8)
 # octave, the gain there, the most of all, and how it rises at the very top.
 _SHARPENED = (2.68, -5.87, 7.94, -4.75, 2.09, 8.9, 0.71, -1.02, -1.15, 2.84)
 _SHARPENED_LEAST = 4.45
+# The same, weighed together with how well each follows from the other by a filter: the drop, overshoot of both,
+# clipping; what the fit leaves of the smooth one and of the sharp one, by how much the description is shorter where
+# the sharp one is the original, and how much of both the rounding does not explain.
+_UNDONE = (-2.53, 4.95, -3.55, 2.97, 0.85, -2.98, -0.77, -2.33, -1.62)
+_UNDONE_LEAST = 1.44
+_SPECTRUM_SHARE, _MOST_ODDS = 0.4, 4.0  # of the spectrum's odds, beside those of the filter
+_MIN_FINER = 0.15  # octaves beyond what coarse bands gain, as by a tone curve
+_LEAST_LEFT = 0.02  # of the difference
+_MOST_SHORTER, _UNIT = 300.0, 100.0  # natural logarithms
 _HALF = slice(4, 6)  # bands: an octave below the very finest
 # Of what the very finest gain in amplitude, those an octave below gain at least 0.44 by the shortest kernel, and hardly
 # less than a quarter where it is applied twice.
@@ -27,28 +39,51 @@ _MORE_CLIPPED = 0.03  # share of the pixels
 _STRONGEST = 6.8  # octaves of energy: no sharpening in use gains more at any frequency
 
 
-def is_sharpened(gain: Floats, first: Traces, second: Traces) -> bool:
+def is_sharpened(gain: Floats, first: Traces, second: Traces, fits: Fits | None = None) -> bool:
     """Tell sharpening of the first from blur of the second; `gain` is in octaves of energy by band, [20].
 
     Sharpening lifts middle frequencies as well, and all above them about alike; blur takes ever more, until nothing is
     left of the finest. Edges overshoot a little in every camera's pictures: sharpening raises that, blur takes it away.
-    And what overshoots ends in black and white.
+    And what overshoots ends in black and white. `fits` has the first one first.
     """
     rimmed = first.overshoot > max(_RIMMED, second.overshoot + _MORE_RIMMED)
     if rimmed and first.clipped > second.clipped + _MORE_CLIPPED:
         return True
-    if float(gain.max()) > _STRONGEST or _is_top_heavy(gain):
+    if float(gain[FINEST].mean() - gain[COARSE].mean()) < _MIN_FINER:
         return False
-    most, top, finest = float(gain.max()), float(gain[TOP].mean()), float(gain[FINEST].mean())
+    if _is_top_heavy(gain) or (fits is None and float(gain.max()) > _STRONGEST):
+        return False
+    odds = _weigh_spectrum(gain, first, second)
+    if fits is not None:
+        odds = _SPECTRUM_SHARE * min(max(odds, -_MOST_ODDS), _MOST_ODDS) + _weigh_fits(gain, first, second, fits)
+    return odds > 0
+
+
+def _weigh_spectrum(gain: Floats, first: Traces, second: Traces) -> float:
+    """Return the odds, as a natural logarithm, that the first was sharpened, by the shape of the gain."""
     middle, finer, fine = (max(float(gain[bands].mean()), 0.0) + 0.1 for bands in (MIDDLE, FINER, FINEST))
-    drop = max(0.0, most - max(top, finest))
-    clipping = float(np.clip(np.log((first.clipped + 0.003) / (second.clipped + 0.003)), -1, 1.5))
+    top, finest = float(gain[TOP].mean()), float(gain[FINEST].mean())
     rise = 2 * (top - finest)  # from the second half of the finest octave to the first
     marks = (
-        float(np.log2(finer / middle)), drop, first.overshoot, second.overshoot, clipping, middle - 0.1,
-        float(np.log2(fine / finer)), finest, most, rise,
+        float(np.log2(finer / middle)), *_rims(gain, first, second), middle - 0.1,
+        float(np.log2(fine / finer)), finest, float(gain.max()), rise,
     )  # fmt: skip
-    return sum(weight * mark for weight, mark in zip(_SHARPENED, marks, strict=True)) > _SHARPENED_LEAST
+    return sum(weight * mark for weight, mark in zip(_SHARPENED, marks, strict=True)) - _SHARPENED_LEAST
+
+
+def _weigh_fits(gain: Floats, first: Traces, second: Traces, fits: Fits) -> float:
+    """Return the same, by what the filter leaves that makes each from the other, by rims and by clipping."""
+    smooth, sharp = (float(np.log(left + _LEAST_LEFT)) for left in fits.left)
+    shorter = min(max(fits.shorter, -_MOST_SHORTER), _MOST_SHORTER) / _UNIT
+    marks = (*_rims(gain, first, second), smooth, sharp, shorter, *fits.beyond)
+    return sum(weight * mark for weight, mark in zip(_UNDONE, marks, strict=True)) - _UNDONE_LEAST
+
+
+def _rims(gain: Floats, first: Traces, second: Traces) -> tuple[float, float, float, float]:
+    """Return how far the gain drops at the top, the overshoot of both, and how much more the first is clipped."""
+    drop = max(0.0, float(gain.max()) - max(float(gain[TOP].mean()), float(gain[FINEST].mean())))
+    clipping = float(np.clip(np.log((first.clipped + 0.003) / (second.clipped + 0.003)), -1, 1.5))
+    return drop, first.overshoot, second.overshoot, clipping
 
 
 def _is_top_heavy(gain: Floats) -> bool:

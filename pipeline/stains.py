@@ -31,6 +31,7 @@ _USUAL_GREY, _USUAL_CHROMA = (3.0, 0.95), (0.7, 0.9)  # times what so many place
 _AROUND = np.ones((3, 3), np.uint8)  # places, two pixels of a preview each: blur and misplacement
 _RIM = np.ones((5, 5), np.uint8)
 _TONED = 6.0  # levels of chroma that compression leaves in a grey or toned picture
+_COLOURFUL = 0.1  # share of a picture in other colours: less is a stain on a grey one
 _MEAN = (3, 3)  # places
 _LIGHT = (41, 41)  # places: uneven light and vignettes change as slowly
 _PATCH = np.ones((2, 2), np.uint8)  # the least that counts: single places are noise
@@ -97,15 +98,23 @@ def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float
         for around in (_AROUND, _RIM)
     )
     changed = _is_patch(far, reached, _ANYWHERE, (0.0, 0.5)) or _is_patch(near, reached, least, _USUAL_CHROMA)
-    return changed and not any(map(_is_toned, (ours, theirs)))
+    return changed and not _was_toned(*map(_off_tone, (ours, theirs)))
 
 
-def _is_toned(tones: Tones) -> bool:
-    """Tell whether a picture is grey, or sepia: its colour follows from its grey, whatever another's was."""
+def _was_toned(ours: Float, theirs: Float) -> bool:
+    """Tell whether one of two is grey or sepia and the other, by more than a few places, is not."""
+    return any(
+        one.max() <= _TONED and float((other > _TONED).mean()) > _COLOURFUL
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
+
+
+def _off_tone(tones: Tones) -> Float:
+    """Measure how far the colour of each place [n] is from what its grey leads to expect, in levels."""
     grey, chroma = tones.small[..., 0].ravel() / 128.0, tones.small[..., 1:].reshape(-1, 2) - 128.0
     terms = np.stack([np.ones_like(grey), grey, grey * grey])
     fit = np.linalg.solve(terms @ terms.T + np.eye(3), terms @ chroma)
-    return bool(np.abs(fit.T @ terms - chroma.T).max() <= _TONED)
+    return np.asarray(np.abs(fit.T @ terms - chroma.T).max(axis=0), np.float32)
 
 
 def _fit(ours: Float, theirs: Float) -> tuple[float, Float]:

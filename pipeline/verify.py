@@ -41,6 +41,7 @@ SETTLED_PIXELS = 0.2  # of drift: less is no reason to look for corners
 MAX_STEPS = 2
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
+MAX_ODD_ALIKE = 12  # windows that may differ or have moved once both are as coarse
 VAIN_RESIDUAL = 0.02
 HARDLY = 1.05  # a step that explains less more is the last
 
@@ -138,7 +139,9 @@ def _judge_alike(
     ours, theirs = alike
     as_lies = Alignment(frame_to_frame(ours.grey, theirs.grey, False, 0), 0, False)
     judged = _judge(ours, theirs, as_lies, settings, Known())
-    return judged if judged is not None and judged.kind is MatchKind.COPY else None
+    if judged is None or judged.kind is not MatchKind.COPY:
+        return None
+    return judged if judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_ALIKE else None
 
 
 def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:

@@ -155,7 +155,7 @@ class Traces:
     rhythm: bytes = b""  # power by frequency of what resampling leaves; empty where nobody looked
     blocks: bytes = b""  # the file's quantisation steps, and DCT coefficients of blocks at fixed places
     # The share, in 255ths, of grey levels that no pixel has and their neighbours do; how far the channels differ beyond
-    # what a tint explains, in eighths of a level. One byte each.
+    # what a tint explains, in eighths of a level. One byte each; an earlier dedupd had only the first.
     levels: bytes = b""
     patches: bytes = b""  # the file's quantisation table, and the grey of patches at fixed places
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, Traces, VerdictKind
@@ -94,5 +94,6 @@ def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
     spectrum, rhythm = series[: _ENDS[0]], series[_ENDS[0] : _ENDS[1]]
     if len(series) < _ENDS[-1]:
         return Traces(*(spectrum, *numbers, rhythm, series[_ENDS[1] :]))
-    levels, patches = (series[start:end] for start, end in pairwise(_ENDS[1:]))
-    return Traces(*(spectrum, *numbers, rhythm, series[_ENDS[-1] :], levels, patches))
+    short = 1 - len(series) % 2  # of an earlier dedupd, with one byte of levels: all else together is odd
+    start, middle, end = _ENDS[1], _ENDS[2] - short, _ENDS[3] - short
+    return Traces(*(spectrum, *numbers, rhythm, series[end:], series[start:middle], series[middle:end]))

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,6 +84,19 @@ def paged(image: Image.Image) -> Image.Image:
     return page
 
 
+def on_a_telephone(image: Image.Image) -> Image.Image:
+    page = Image.new("RGB", (1200, 1900), "black")
+    page.paste(image.resize((1200, 900), Image.Resampling.BILINEAR), (0, 500))
+    ImageDraw.Draw(page).text((60, 20), "12:41", "white")
+    return page
+
+
+def smeared_widely(image: Image.Image) -> Image.Image:
+    line = np.zeros((9, 9), np.float32)
+    line[4] = 1 / 9
+    return Image.fromarray(cv2.filter2D(np.asarray(image), -1, line))
+
+
 def tiled(image: Image.Image) -> Image.Image:
     layer = Image.new("RGBA", image.size)
     for place in range(24):
@@ -128,6 +142,8 @@ COPIES = {
     "bordered": lambda i: saved(ImageOps.expand(i, 24, "black"), quality=95),
     "thinly bordered": lambda i: saved(ImageOps.expand(i, 4, "white"), quality=95),
     "letterboxed": lambda i: saved(ImageOps.expand(i, (0, 90, 0, 90), "black"), quality=95),
+    "enlarged on a page": lambda i: saved(on_a_telephone(i), "PNG"),
+    "smeared widely": lambda i: saved(smeared_widely(i), quality=90),
     "on a page": lambda i: saved(paged(i), "PNG"),
     "marked": lambda i: saved(marked(i), quality=97),
     "grey": lambda i: saved(ImageOps.grayscale(i).convert("RGB"), quality=97),

@@ -341,7 +341,8 @@ def test_traces_come_back_and_may_be_missing(catalog: Catalog) -> None:
     blocks, patches = bytes(15 + 30 * 64), bytes(range(256)) * 9 + bytes(64)
     fullest = replace(full, levels=b"\x07\x0a", patches=patches, blocks=blocks)
     tiny = replace(traces, spectrum=b"")
-    for each in (traces, full, replace(full, blocks=blocks), fullest, tiny):
+    earlier = replace(fullest, levels=b"\x07")  # as an earlier dedupd wrote them
+    for each in (traces, full, replace(full, blocks=blocks), fullest, earlier, tiny):
         traced = replace(observation(1), traces=each)
         catalog.put_observation(image_id, traced)
         assert catalog.image(image_id).observation == traced

@@ -1,0 +1,56 @@
+"""Was the larger of two pictures enlarged? What interpolation weakens, leaves out and repeats."""
+
+import numpy as np
+
+from pipeline.detail import CENTRES
+from pipeline.rhythm import UNTOLD, find_rhythm
+from pipeline.traces import octaves
+from store.records import Traces
+
+HARDLY_LARGER = 1.15  # linear: nobody enlarges by so little
+# Whether the larger one is enlarged, weighed (logistic regression): per octave of energy that it lacks about the
+# smaller one's finest detail, of its rhythm by pixels and by old blocks, and of size; and where nothing is lacking.
+_RHYTHM, _OLD_BLOCKS, _LARGER, _LACKS_NOTHING, _ENLARGED = 1.0, 1.3, -1.5, -2.0, 3.7
+_LOUDEST_RHYTHM = 8.0
+_SURE_RHYTHM = 3.2  # octaves: no chance peak
+_USUAL_BLOCKS = 1.2  # where no rhythm is known
+_EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced copy's original has more, however soft
+
+
+def is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
+    """Tell whether the larger of two was enlarged by `ratio`, linear, from the smaller one or its like."""
+    if ratio < HARDLY_LARGER:
+        return False
+    lacks = -_lacks_about(large, small, ratio)
+    pixels, blocks = find_rhythm(large.rhythm, ratio) if large.rhythm else (UNTOLD, _USUAL_BLOCKS)
+    found = lacks + _RHYTHM * min(pixels, _LOUDEST_RHYTHM) + _OLD_BLOCKS * blocks + _LARGER * float(np.log2(ratio))
+    return found + (_LACKS_NOTHING if lacks == 0 else 0.0) > _ENLARGED
+
+
+def is_enlarged_on_page(large: Traces, ratio: float) -> bool:
+    """Tell by its rhythm alone whether a picture on a page was enlarged: the page has edges and letters of its own."""
+    return bool(large.rhythm) and find_rhythm(large.rhythm, ratio)[0] > _SURE_RHYTHM
+
+
+def _lacks_about(large: Traces, small: Traces, ratio: float) -> float:
+    """Measure, in octaves of energy, what the larger of two lacks about the finest detail of the smaller.
+
+    Reducing weakens the finest detail of the smaller one, if anything. Enlarging weakens the same detail in the larger
+    one, by interpolation, and leaves hardly anything beyond it; but that is also missing in a soft picture, and hidden
+    by noise, so it counts for less. The last term is what the smaller one leads to expect.
+    """
+    ours, theirs = octaves(large.spectrum), octaves(small.spectrum)
+    place = CENTRES * ratio  # of our bands, on the other's scale: from 1 on, the other has nothing
+    beyond = place > 1.05
+    beyond[0] = True
+    near = (place < 0.97) & (place > 0.6)
+    below = (place < 0.6) & (place > 0.2)
+    if not below.any():
+        return 0.0
+    above = float(ours[beyond].mean() - ours[below].mean())
+    if above > _EMPTY:
+        return 0.0
+    change = ours - np.interp(-np.log2(CENTRES), -np.log2(CENTRES / ratio), theirs)
+    weakened = float(change[near].mean() - change[below].mean()) if near.any() else 0.0
+    usual = float(theirs[CENTRES > 0.6].mean() - theirs[(CENTRES < 0.6) & (CENTRES > 0.2)].mean())
+    return weakened + 0.4 * above - 0.35 * usual
