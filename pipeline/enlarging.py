@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.detail import CENTRES
+from pipeline.filters import read_grey
 from pipeline.rhythm import UNTOLD, find_rhythm
 from pipeline.traces import octaves
 from store.records import Traces
@@ -14,6 +15,9 @@ _RHYTHM, _OLD_BLOCKS, _LARGER, _LACKS_NOTHING, _ENLARGED = 1.0, 1.3, -1.5, -2.0,
 _LOUDEST_RHYTHM = 8.0
 _SURE_RHYTHM = 3.2  # octaves: no chance peak
 _USUAL_BLOCKS = 1.2  # where no rhythm is known
+# The step within a pair of doubled pixels against that to the next: after JPEG 75 to 95 up to 0.6, of others and of
+# pictures enlarged by any filter 0.63 and more (175 pictures of seven sets).
+_DOUBLED, _TWICE, _ROUNDING = 0.6, 1.8, 0.3
 _EMPTY = -1.8  # octaves of energy from there to what lies beyond: a reduced copy's original has more, however soft
 
 
@@ -21,6 +25,8 @@ def is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
     """Tell whether the larger of two was enlarged by `ratio`, linear, from the smaller one or its like."""
     if ratio < HARDLY_LARGER:
         return False
+    if ratio > _TWICE and _is_doubled(large):
+        return True
     lacks = -_lacks_about(large, small, ratio)
     pixels, blocks = find_rhythm(large.rhythm, ratio) if large.rhythm else (UNTOLD, _USUAL_BLOCKS)
     found = lacks + _RHYTHM * min(pixels, _LOUDEST_RHYTHM) + _OLD_BLOCKS * blocks + _LARGER * float(np.log2(ratio))
@@ -30,6 +36,23 @@ def is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
 def is_enlarged_on_page(large: Traces, ratio: float) -> bool:
     """Tell by its rhythm alone whether a picture on a page was enlarged: the page has edges and letters of its own."""
     return bool(large.rhythm) and find_rhythm(large.rhythm, ratio)[0] > _SURE_RHYTHM
+
+
+def _is_doubled(traces: Traces) -> bool:
+    """Tell whether each pixel was made two or four across and down, as enlarging by whole numbers without a filter does.
+
+    Then neighbours differ at every other step only, which no spectrum of second differences shows. Patches begin
+    where a pair does.
+    """
+    if not traces.patches:
+        return False
+    grey = read_grey(traces.patches)
+    for axis in (1, 2):
+        steps = np.abs(np.diff(grey, axis=axis))
+        within, between = (float(np.take(steps, range(start, 11, 2), axis).mean()) for start in (0, 1))
+        if within + _ROUNDING >= _DOUBLED * (between + _ROUNDING):
+            return False
+    return True
 
 
 def _lacks_about(large: Traces, small: Traces, ratio: float) -> float:

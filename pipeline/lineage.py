@@ -31,9 +31,7 @@ _MIN_INSIDE = 64  # pixels
 
 _Found = tuple[Relation, str]  # the second: which one is whole, "source", "target" or ""
 _ACROSS = np.array([-4.5, -2.5, 2.5, 4.5])  # pixels: within a part, just within, just outside, outside
-_CONTINUES = (0.1, 0.35)  # correlation across the rim of a part, without and with a seam there
-_STRUCTURE = 8.0  # grey levels: deviation along a line beyond the rim, where a page has next to none
-_NO_SEAM = 2.0  # times the change from line to line on either side: what changes across the rim is no edge
+_CONTINUES = 0.35  # correlation across the rim of a part
 _FAINT = 25.0  # squared grey levels: the variance of a line without structure
 
 
@@ -78,19 +76,19 @@ def _within(place: Placement, onto: Matrix, larger: Grey, *, filled: bool, seam:
     part = place.source if larger is place.target else place.target
     if (place.tilted and filled) or _is_framed(larger, part, onto):
         return Relation.FRAMED, "part"
-    if place.tilted or _continues(larger, part, onto, seam):  # nothing lies askew on a page
+    # Nothing lies askew on a page, and what was set into something ends in a seam.
+    if place.tilted or not seam or _continues(larger, part, onto):
         return Relation.PART, "larger"
     return Relation.INSET, "part"
 
 
-def _continues(larger: Grey, part: Grey, onto: Matrix, seam: bool) -> bool:
-    """Tell whether the scene goes on beyond the rim of a part, rather than another picture or a page."""
+def _continues(larger: Grey, part: Grey, onto: Matrix) -> bool:
+    """Tell whether the scene goes on beyond the rim of a part, along which it jumps, and no other picture or page."""
     corners = project(onto, frame_corners(part.shape))
     middle = corners.mean(axis=0)
     along = np.linspace(0.03, 0.97, 100)[:, None]
     height, width = larger.shape
     shared = levels = 0.0
-    sides = open_sides = 0
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         edge = start + along * (end - start)
         normal = np.array([end[1] - start[1], start[0] - end[0]]) / (np.linalg.norm(end - start) + 1e-6)
@@ -103,13 +101,10 @@ def _continues(larger: Grey, part: Grey, onto: Matrix, seam: bool) -> bool:
         x, y = places[seen, :, 0].astype(np.float32), places[seen, :, 1].astype(np.float32)
         lines = cv2.remap(larger, x, y, cv2.INTER_LINEAR).astype(np.float64)
         within, beyond = (lines[:, 1:3] - lines[:, 1:3].mean()).T
-        inner, across, outside = np.abs(np.diff(lines, axis=1)).mean(axis=0)
-        sides += 1
-        open_sides += bool(beyond.std() > _STRUCTURE and across < _NO_SEAM * max(inner, outside))
         shared += float((within * beyond).sum())
         levels += float((within**2).sum() + (beyond**2).sum()) / 2
         shared += _FAINT * len(x) / 10  # two blank lines go on
-    return shared >= _CONTINUES[seam] * levels or (not seam and open_sides >= max(2, sides / 2))
+    return shared >= _CONTINUES * levels
 
 
 def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:

@@ -24,7 +24,7 @@ _GREY, _CHROMA, _SHARE = 7.0, 10.0, 0.25
 _GREY_OF_FEW, _CHROMA_OF_FEW = 11.0, 14.0  # the same where one was brought to few colours
 # Levels on top where tones or colours were changed as a whole, for no curve fits every place: up to a clear change,
 # and for each as much again.
-_CHANGING, _CHANGED, _AT_CHANGE, _BEYOND_CHANGE, _MOST = 0.75, 1.5, 6.0, 2.0, 10.0
+_CHANGING, _CHANGED, _AT_CHANGE, _BEYOND_CHANGE, _MOST = 0.75, 1.5, 6.0, 0.5, 10.0
 _ANYWHERE = 22.0  # levels of chroma that no change of the whole leaves, however much of the picture has changed
 _BLURRED = 10.0  # levels of grey on top where one has detail that the other lost, or twice of it
 _USUAL_GREY, _USUAL_CHROMA = (3.0, 0.95), (0.7, 0.9)  # times what so many places stay below, on top
@@ -34,6 +34,7 @@ _TONED = 6.0  # levels of chroma that compression leaves in a grey or toned pict
 _COLOURFUL = 0.1  # share of a picture in other colours: less is a stain on a grey one
 _MEAN = (3, 3)  # places
 _LIGHT = (41, 41)  # places: uneven light and vignettes change as slowly
+_THIN = 0.85  # of the limit, for points of a stroke
 _PATCH = np.ones((2, 2), np.uint8)  # the least that counts: single places are noise
 
 
@@ -49,12 +50,15 @@ def is_stained(
     more = _AT_CHANGE * min(max(recoloured - _CHANGING, 0.0) / (_CHANGED - _CHANGING), 1.0)
     more += _BEYOND_CHANGE * max(min(recoloured, _MOST) - _CHANGED, 0.0)
     blurred = _BLURRED * min(max(abs(seen.detail - 1) - 0.05, 0.0), 1.0)
-    if seen.fine is not None and _has_changed_greys(*seen.fine, of_grey + more + blurred):
+    if seen.fine is not None and _has_changed_greys(
+        *seen.fine, of_grey + more + blurred, thin=more == 0 and not few_colours
+    ):
         return True
     return _has_changed_hues(ours, theirs, place, of_chroma + more)
 
 
-def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float) -> bool:
+def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> bool:
+    """Tell whether a place changed its grey; where nothing was recoloured, `thin` strokes are looked for, too."""
     size = (first.shape[1], first.shape[0])
     within = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
     reached = np.asarray(cv2.erode(within, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
@@ -65,7 +69,7 @@ def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float) 
     share = cv2.blur(reached.astype(np.float32), _LIGHT)
     ours = np.asarray(ours + cv2.blur(off, _LIGHT) / np.maximum(share, np.float32(0.1)), np.float32)
     beyond = np.minimum(_outside(theirs, ours), _outside(ours, theirs))
-    return _is_patch(beyond, reached, least, _USUAL_GREY)
+    return _is_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
 
 
 def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> bool:
@@ -142,12 +146,19 @@ def _length(chroma: Float) -> NDArray[np.float32]:
     return np.asarray(cv2.magnitude(np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])))
 
 
-def _is_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, float]) -> bool:
-    """Tell whether a place, and no single point, changed by more than `least` and what is usual in the picture."""
+def _is_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, float], *, thin: bool = False) -> bool:
+    """Tell whether a place, and no single point, changed by more than `least` and what is usual in the picture.
+
+    Of a `thin` stroke two points that touch, or nearly, are enough, and a little less.
+    """
     inside = reached > 0
+    least *= _THIN if thin else 1.0
     if not (beyond[inside] > least).any():
         return False
     times, share = usual
     limit = least + times * max(quantile(beyond[inside], share), 0.0)
     changed = ((beyond > limit) & inside).view(np.uint8)
+    if thin:
+        _, labels = cv2.connectedComponents(cv2.dilate(changed, _AROUND))
+        return bool(np.bincount(labels[changed > 0]).max(initial=0) > 1)
     return bool(cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())

@@ -117,6 +117,8 @@ COPIES = {
     "noisy": lambda i: saved(speckled(i), quality=95),
     "reduced": lambda i: saved(i.resize((320, 240), Image.Resampling.LANCZOS), quality=92),
     "enlarged": lambda i: saved(i.resize((1120, 840), Image.Resampling.BICUBIC), quality=92),
+    "doubled": lambda i: saved(i.resize((1280, 960), Image.Resampling.BOX), quality=90),
+    "doubled by the nearest": lambda i: saved(i.resize((1280, 960), Image.Resampling.NEAREST), quality=80),
     "enlarged back": lambda i: saved(
         i.resize((320, 240), Image.Resampling.BOX).resize(i.size, Image.Resampling.BICUBIC)
     ),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.compression import FileFacts
 from pipeline.settings import VerifySettings
 from pipeline.verify import SecondLook, prepare, verify
-from store.records import MatchKind
+from store.records import MatchKind, Relation
 
 Pixels = NDArray[np.uint8]
 ROOT = Path(__file__).resolve().parents[3]
@@ -398,3 +398,11 @@ def test_that_no_corners_are_sought_where_the_frames_fit_and_the_scene_does_not(
     a, b = prepare(first), prepare(second)
     assert verify(a, b, SETTINGS).kind is MatchKind.EDITED
     assert "points" not in vars(a)
+
+
+def test_that_rows_which_hardly_go_on_are_cut_off_all_the_same() -> None:
+    chance = np.random.default_rng(5)
+    stripes = cv2.GaussianBlur(chance.normal(0, 60, (288, 384)).astype(np.float32), (0, 0), sigmaX=2, sigmaY=0.3)
+    whole = np.clip(scene(6)[:288, :384].astype(np.float32) / 3 + 80 + 4 * stripes[..., None], 0, 255).astype(np.uint8)
+    seen = look(stored(whole, 95), stored(whole[14:], 95))
+    assert (seen.kind, seen.lineage.relation, seen.lineage.whole) == (MatchKind.COPY, Relation.PART, 1)
