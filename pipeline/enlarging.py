@@ -39,7 +39,7 @@ def is_enlarged_on_page(large: Traces, ratio: float) -> bool:
 
 
 def _is_doubled(traces: Traces) -> bool:
-    """Tell whether each pixel was made two or four across and down, as enlarging by whole numbers without a filter does.
+    """Tell whether each pixel was made two or four across and down, as enlarging without a filter does.
 
     Then neighbours differ at every other step only, which no spectrum of second differences shows. Patches begin
     where a pair does.
