@@ -7,6 +7,7 @@ from pathlib import Path
 from daemon.reading import Reader
 from pipeline.grouping import full_walk, outranks, yields
 from pipeline.hashing import content_sha256
+from pipeline.matching import is_judged_by_another
 from store.database import let_go
 from store.ledger import Ledger
 from store.records import REJECTS, CatalogFile, Level, VerdictKind
@@ -27,9 +28,12 @@ def find_problems(reader: Reader, *, deep: bool) -> list[str]:
 
 def _all(reader: Reader, *, deep: bool) -> Iterator[str]:
     yield from _unfinished(reader)
-    for level in Level:
-        yield from _standings(reader, level)
-    yield from _verdicts(reader)
+    if is_judged_by_another(reader.catalog):
+        yield "all was judged by another version of dedupd: the next scan or run judges again"
+    else:
+        for level in Level:
+            yield from _standings(reader, level)
+        yield from _verdicts(reader)
     let_go(reader.catalog.database)  # the rest may take hours
     yield from reader.catalog.integrity_problems()
     yield from _files(reader, deep=deep)

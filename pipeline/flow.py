@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge import Knowledge
 from pipeline.looking import Ask, look_ahead
-from pipeline.matching import VERIFIER_VERSION
+from pipeline.matching import VERIFIER_VERSION, remember_verifier
 from pipeline.measuring import remodel
 from pipeline.opening import FlowSettings, open_knowledge
 from pipeline.quality import judge_quality
@@ -373,6 +373,7 @@ class Flow:
     def _remember_settings(self) -> None:
         self._models.serve_wanted()
         self._catalog.remember(_SETTINGS_KEY, self._fingerprint())
+        remember_verifier(self._catalog)
 
     def _open(self) -> None:
         self._unpreviewed: set[int] = set()

@@ -28,6 +28,7 @@ from store.records import Evidence, ImageState, MatchKind, Observation, StoredLo
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 VERIFIER_VERSION = 10
+_VERIFIER_KEY = "judged_by"
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
 
 
@@ -257,3 +258,13 @@ def _facts(first: ImageState, second: ImageState) -> Facts:
     if first.observation is None or second.observation is None:
         return None
     return FileFacts.of(first.observation), FileFacts.of(second.observation)
+
+
+def remember_verifier(catalog: Catalog) -> None:
+    """Note which second look all that a catalog says was judged by."""
+    catalog.remember(_VERIFIER_KEY, str(VERIFIER_VERSION))
+
+
+def is_judged_by_another(catalog: Catalog) -> bool:
+    """Tell whether a catalog was judged by another second look than this one, which will judge again."""
+    return catalog.count_images() > 0 and catalog.remembered(_VERIFIER_KEY) != str(VERIFIER_VERSION)
