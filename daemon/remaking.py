@@ -6,6 +6,8 @@ from daemon.workers import WorkerPool
 from pipeline.measuring import MeasureTask
 from store.records import ImageState, Measurement, Observation
 
+_LEVELS = 2  # bytes of them that are measured now
+
 
 def remake_previews(session: Session, advance: Advance) -> tuple[int, int]:
     """Decode every image whose preview is missing or whose traces nobody looked for, or only for some.
@@ -47,7 +49,8 @@ def _incomplete(session: Session) -> dict[str, ImageState]:
 
 def _lacks_traces(seen: Observation) -> bool:
     """Tell whether an earlier dedupd looked for none, or for fewer; tiny pictures have no series of them."""
-    return seen.traces is None or bool(seen.traces.spectrum and not seen.traces.patches)
+    traces = seen.traces
+    return traces is None or bool(traces.spectrum and (not traces.patches or len(traces.levels) < _LEVELS))
 
 
 def _measured_again(session: Session, image_id: int, result: Measurement) -> None:
