@@ -1,0 +1,59 @@
+"""What it takes for a copy: each thing that a camera or another hand leaves is enough to doubt."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.comparison import Comparison
+from pipeline.framing import Framing
+from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, kind_of
+from pipeline.settings import VerifySettings
+from store.records import MatchKind
+
+SEEN = Comparison(windows=6_000, textured=0.9, agreement=1.0, detail=1.0, residual=0.002)
+FRAME = Framing(
+    source_covered=1.0, target_covered=1.0, same=True, rounded=True, whole=True, filled=False, tilted=False,
+    on_grid=False, inset=False, pasted=False, bend=0.0,
+)  # fmt: skip
+CUT = replace(FRAME, same=False, rounded=False, source_covered=0.9)
+
+
+def kind(seen: Comparison, framing: Framing, recoloured: float = 0.0, *, few_colours: bool = False) -> MatchKind | None:
+    return kind_of(seen, framing, recoloured, VerifySettings(), few_colours=few_colours)
+
+
+@pytest.mark.parametrize("framing", [FRAME, CUT, replace(CUT, on_grid=True)])
+def test_what_is_the_same_is_a_copy(framing: Framing) -> None:
+    assert kind(SEEN, framing) is MatchKind.COPY
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"agreement": 0.9}, {"conflict": 0.05}, {"odd_windows": 40}, {"moved_windows": 40}, {"spot_windows": 6},
+        {"moved_share": 0.5}, {"detail": 0.7}, {"residual": 0.4},
+    ],
+)  # fmt: skip
+def test_each_thing_that_is_left_unexplained_is_an_edit(fact: dict[str, Any]) -> None:
+    assert kind(replace(SEEN, **fact), FRAME) is MatchKind.EDITED
+
+
+def test_a_mild_cut_may_not_have_moved_within_and_a_plain_one_may_have_a_little() -> None:
+    plain = replace(CUT, on_grid=True)
+    between = replace(SEEN, moved_share=(MAX_MOVED_CUT + MAX_MOVED_ON_GRID) / 2)
+    assert (kind(between, CUT), kind(between, plain)) == (MatchKind.EDITED, MatchKind.COPY)
+    assert kind(replace(SEEN, moved_share=MAX_MOVED_ON_GRID + 0.01), plain) is MatchKind.EDITED
+
+
+def test_a_narrow_cut_is_believed_on_the_grid_of_the_files_alone() -> None:
+    narrow = replace(CUT, source_covered=0.98)
+    assert (kind(SEEN, narrow), kind(SEEN, replace(narrow, on_grid=True))) == (MatchKind.EDITED, MatchKind.COPY)
+
+
+def test_a_spot_is_forgiven_in_few_colours_and_never_on_paper() -> None:
+    spot = replace(SEEN, spot_windows=9)
+    assert kind(spot, FRAME, few_colours=True) is MatchKind.COPY
+    assert kind(replace(spot, blank=True), FRAME, few_colours=True) is MatchKind.EDITED
+    assert kind(replace(spot, blank=True), FRAME, recoloured=2.0) is MatchKind.EDITED
+    assert kind(replace(spot, blank=True, page=True), FRAME, few_colours=True) is MatchKind.EDITED
