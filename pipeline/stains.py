@@ -82,9 +82,8 @@ def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float
         for tones in (source, target)
     )
     drawn = cv2.warpPerspective(source.chroma, np.linalg.inv(of_target) @ place.onto @ of_source, (wide, high))
-    reached = np.asarray(
-        cv2.erode((drawn[..., 0] > 0).view(np.uint8), _RIM), np.uint8
-    )  # no colour has a Cr of 0: that lies outside
+    lies = (drawn[..., 0] > 0).view(np.uint8)  # no colour has a Cr of 0: that lies outside
+    reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
     if cv2.countNonZero(reached) < 64:
         return False
     first, second = (cv2.blur(chroma, _MEAN).astype(np.float32) - 128 for chroma in (drawn, target.chroma))

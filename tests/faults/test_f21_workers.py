@@ -76,8 +76,11 @@ def test_a_hang_costs_one_file(tmp_path: Path, record: Record, times: Callable[[
     for limit in (8.0, 80.0):  # one that the good files keep to on this machine: the first, unless it stands still
         watched = Watched(WorkerSettings(processes=2, timeout_seconds=limit), f"{__name__}:moody")
         results = watched.measure_together(paths)
-        if all(isinstance(result, Measurement) for name, result in results.items() if "good" in name):
+        good = [result for name, result in results.items() if "good" in name]
+        if all(isinstance(result, Measurement) for result in good):
             break
+        late = [result for result in good if isinstance(result, Failure)]
+        assert {result.kind for result in late} == {FailureKind.TIMEOUT}, "a machine that stands still excuses no more"
     count = tell(paths, results, FailureKind.TIMEOUT, bad)
     record(count["bad"], 0, f"slots lost 0; other files done {count['good']}/{count['good']}")
 

@@ -97,7 +97,7 @@ def test_a_narrow_cut_is_a_copy_where_the_files_tell_that_it_is_one(seed: int) -
     assert look(original, moved, (FileFacts(640, 480), FileFacts(640, 480))) is not MatchKind.COPY
 
 
-def test_few_colours_explain_what_differs_a_little_in_places() -> None:
+def test_few_colours_count_where_only_one_of_two_has_few() -> None:
     facts = FileFacts(400, 300), FileFacts(400, 300, few_colours=True)
     assert known(*facts).few_colours
     assert not known(facts[1], facts[1]).few_colours
