@@ -23,11 +23,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bench.degraded import KINDS
-from pipeline.decode import decode_preview
 from pipeline.grouping import outranks
 from pipeline.keeper import KeeperSettings, rank
 from pipeline.measuring import MeasureTask, measure
 from pipeline.originals import find_original
+from pipeline.previewing import decode_preview
 from pipeline.quality import judge_quality
 from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
 from pipeline.verify import Prepared, prepare, verify

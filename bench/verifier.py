@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.copies import KINDS, edited_copy
-from pipeline.decode import DecodeSettings, decode_preview, model_input, preview
+from pipeline.decode import DecodeSettings
 from pipeline.embedding import EmbeddingSettings, load_embedder
+from pipeline.previewing import decode_preview, model_input, preview
 from pipeline.settings import VerifySettings
 from pipeline.verify import Prepared, SecondLook, prepare, verify
 

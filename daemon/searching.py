@@ -6,10 +6,10 @@ import numpy as np
 
 from daemon.config import Settings
 from daemon.reading import Reader
-from pipeline.decode import decode_preview
 from pipeline.hashing import distance_bits
 from pipeline.keeper import primary_file
 from pipeline.measuring import remodel
+from pipeline.previewing import decode_preview
 from pipeline.serving import Models
 from pipeline.verify import prepare, verify
 from store.records import ImageState, Measurement

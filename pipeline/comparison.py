@@ -22,6 +22,7 @@ from pipeline.grain import own_grain, shared_detail
 from pipeline.tones import Curves, learn_curves
 from pipeline.typical import median, quantile
 from pipeline.windows import (
+    WINDOW_HALVES,
     Cells,
     Chosen,
     Mask,
@@ -47,6 +48,7 @@ TOO_FLAT = 0.2  # share of textured windows, below which noise may hide what agr
 SPOT = 10.0  # times what changed in all windows but one in twenty, for their texture
 BLANK_TEXTURE, BLANK_SHARE = 1.0, 0.35  # squared grey levels of a window that shows nothing; how many do on a page
 THIN_SHARE = 0.26  # of a window's variance, in detail of two pixels of a preview: text 0.31 to 0.47, things up to 0.23
+MAX_OFF_GROUND = 0.5  # of the strokes' height: how far the ground between them may be from that of the rest
 PAGE_SPOT = 0.004  # of a window's variance: another character on a page changes more, see docs/judgement.md
 SPOT_USUAL, SPOT_TEXTURE = 0.02, 0.02  # the least that counts as usual, squared levels; share of a window's variance
 RIM = 4  # pixels along the edge of what a picture shows that do not count
@@ -214,7 +216,18 @@ def _is_written(seen: Windows, texture: Float, valid: Mask, cells: Cells, min_te
     fine = middle - blurred(middle, 1.0)
     written = valid & (texture > min_texture**2)
     thin = mean_of(fine * fine, cells)[written] / texture[written]
-    return bool(thin.size) and median(thin) > THIN_SHARE
+    return bool(thin.size) and median(thin) > THIN_SHARE and _lies_on_ground(seen, texture, valid, written, cells)
+
+
+def _lies_on_ground(seen: Windows, texture: Float, valid: Mask, written: Mask, cells: Cells) -> bool:
+    """Tell whether the ground between the strokes is that of the blank rest: planks before a sky are no text."""
+    middle, size = seen.levels[0], np.ones((WINDOW_HALVES, WINDOW_HALVES), np.uint8)
+    least, most = (
+        shrunk(np.asarray(spread(middle, size), np.float32), cells)[written] for spread in (cv2.erode, cv2.dilate)
+    )
+    ground = median(seen.means[0][valid & (texture <= BLANK_TEXTURE)])
+    off = np.minimum(np.abs(least - ground), np.abs(most - ground)) / (most - least + 1)
+    return median(off) < MAX_OFF_GROUND
 
 
 def _moved(shifts: Shifts, smooth: tuple[Float, Float], valid: Mask, chosen: Chosen) -> tuple[Mask, float]:

@@ -5,18 +5,21 @@ shrinking to a preview averages out. And what compression did to one of two pict
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from pipeline.alignment import Grey
-from store.records import Observation
+from pipeline.descent import Descent, find_descent
+from store.records import Observation, Traces
 
 COARSER = 2.0  # times the quantisation step of the other
 MAX_NOISE = 12.5  # grey levels of compression that are believed: JPEG 15, where the preview is as large as the file
 MIN_STEP = 8.0  # in pixels of a preview: finer compression hides nothing
 MAX_SIDE = 1600  # pixels: the preview of a larger picture shows next to nothing of its compression
 FEW_LEVELS = 0.2  # share of grey levels that are missing: of photographs hardly ever above 0.04
+WRITTEN = 8.0  # grey levels beyond what saving explains; a change of colours moves grey coefficients by up to 7
 STANDARD_STEP = 12.75  # of luma in the standard's own table, which is that of quality 50
 
 
@@ -28,6 +31,7 @@ class FileFacts:
     height: int
     step: float = 0.0  # mean quantisation step of luma, the coarsest that the pixels went through; 0: none known
     few_colours: bool = False
+    traces: Traces | None = None
 
     @classmethod
     def of(cls, seen: Observation) -> "FileFacts":
@@ -36,7 +40,7 @@ class FileFacts:
         if traces is None:
             return cls(picture.width, picture.height)
         few = bool(traces.levels) and traces.levels[0] > 255 * FEW_LEVELS
-        return cls(picture.width, picture.height, max(traces.stored_step, traces.seen_step), few)
+        return cls(picture.width, picture.height, max(traces.stored_step, traces.seen_step), few, traces)
 
     def scale(self, preview: Grey) -> float:
         """Tell how many pixels of its preview a pixel of the file is wide, at most 1."""
@@ -61,7 +65,7 @@ class FileFacts:
         return np.asarray(cv2.resize(saved, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What two files, of pictures `a` and `b`, tell about whether one was made from the other.
 
@@ -71,8 +75,23 @@ class Known:
 
     noise: float = 0.0  # that compression put on the preview of one of the two alone, in grey levels of a pixel
     coarser: tuple[int, FileFacts] | None = None  # which of the two that is, 0 or 1, where both are of one size
-    few_colours: bool = False  # one of the two was brought to few colours
-    grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see below
+    few_colours: int | None = None  # which of the two was brought to few colours, 0 or 1
+    grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see above
+    traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
+
+    @cached_property
+    def _descent(self) -> Descent:
+        return Descent() if self.traces is None else find_descent(*self.traces)
+
+    @property
+    def saved(self) -> bool:
+        """Tell whether the coefficients of the files themselves show that one was merely saved from the other."""
+        return self._descent.original > 0 and self._descent.beyond <= 0
+
+    @property
+    def written_over(self) -> bool:
+        """Tell whether they show that, but for some blocks, which saving does not explain."""
+        return self._descent.original > 0 and self._descent.beyond > WRITTEN
 
     @classmethod
     def of(cls, ours: FileFacts, theirs: FileFacts, a: Grey, b: Grey) -> "Known":
@@ -94,6 +113,7 @@ class Known:
         return cls(
             noise,
             (place, (ours, theirs)[place]) if again else None,
-            ours.few_colours is not theirs.few_colours,
+            int(theirs.few_colours) if ours.few_colours is not theirs.few_colours else None,
             (ours.grid(a), theirs.grid(b)) if cut else None,
+            (ours.traces, theirs.traces) if ours.traces and theirs.traces and sizes[0] == sizes[1] else None,
         )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pipeline.mending import from_signature, with_end, without_damaged_notes
+from pipeline.mending import breaks_off, from_signature, with_end, without_damaged_notes
 from pipeline.settings import DecodeSettings as DecodeSettings
 from store.errors import DecodeError
 from store.records import CUT_SHORT, SEVERAL_PICTURES, TRANSPARENT, FileStat
@@ -194,6 +194,8 @@ def _decode_whole(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
         raise LimitError(f"{width} x {height} pixels, the limit is {settings.max_pixels:,}")
     if name == "TIFF":
         _refuse_raw(data, image)
+    if name == "PNG":
+        image.load()  # looking for notes, Pillow would load it, and damage would be taken for that of a note
     metadata_fields, orientation = _metadata(image)
     rgb, unseen = _decode_jpeg(data, image) if name == "JPEG" else None, b""
     if rgb is None:
@@ -271,7 +273,9 @@ def _decode_jpeg(data: bytes, image: Image.Image) -> Pixels | None:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None or pixels.shape[1::-1] != image.size:
         return None
-    return np.asarray(pixels, np.uint8)
+    if breaks_off(data, stored := np.asarray(pixels, np.uint8)):
+        raise DecodeError("damaged JPEG: it breaks off, and nobody knows the rest")
+    return stored
 
 
 def _to_rgb(image: Image.Image, orientation: int) -> tuple[Pixels, bytes]:
@@ -367,32 +371,3 @@ def halve_above(pixels: Pixels, long_side: int) -> Pixels:
         even = pixels[: 2 * height, : 2 * width]
         pixels = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     return pixels
-
-
-def preview(rgb: Pixels, settings: DecodeSettings) -> bytes:
-    """Encode a small JPEG copy, long side at most `preview_pixels`, never enlarged."""
-    small = cv2.cvtColor(shrink(rgb, settings.preview_pixels), cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, settings.preview_quality])
-    if not done:
-        raise DecodeError("the preview could not be encoded")
-    return encoded.tobytes()
-
-
-def decode_preview(jpeg: bytes) -> Pixels:
-    """Decode a stored preview to RGB uint8 [h, w, 3]; raise DecodeError where it is damaged."""
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
-    if pixels is None:
-        raise DecodeError("a stored preview is damaged", "`dedupd reindex` makes the previews anew")
-    return np.asarray(pixels, np.uint8)
-
-
-def model_input(preview_rgb: Pixels, input_size: int) -> Pixels:
-    """Squash a preview to uint8 [input_size, input_size, 3]: no crop, nothing at the border is lost."""
-    height, width = preview_rgb.shape[:2]
-    within = min(width, input_size), min(height, input_size)
-    if within != (width, height):
-        preview_rgb = cv2.resize(preview_rgb, within, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if within != (input_size, input_size):
-        size = (input_size, input_size)
-        preview_rgb = cv2.resize(preview_rgb, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return preview_rgb

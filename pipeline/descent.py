@@ -42,6 +42,7 @@ _LEVEL = 128 * _SIDE  # JPEG's level shift, in the mean coefficient
 _BURNT = 960  # mean coefficient: nearly black or white blocks lose what goes beyond
 _MIN_BLOCKS = 6
 _MIN_ALIKE = 0.9  # correlation of the blocks' means: below, the blocks do not lie on each other
+_COVERED, _MIN_ALIKE_ELSE = 0.4, 0.95  # share of the blocks that may be written over; correlation of the others
 _EARLIER = 1.1  # times the file's own mean step: what the pixels show of a coarser one before
 _SHOWN = 4  # least step whose grid shows through the rounding of pixels
 _OFF_GRID = 0.8  # grey levels: more is no rounding of pixels
@@ -53,6 +54,11 @@ _HOLDS = (0.08, 0.04)  # share of blocks with a coefficient beyond, at most: of 
 _REFUTED, _REWRITTEN = 0.12, 0.7  # at least
 _GROSS = 8.0  # grey levels beyond: something was written over the block
 _MIN_UNTOUCHED = 0.6  # share of blocks
+# Where fewer are: coefficients that a block must have to tell that it was left alone, and how many such blocks.
+_MIN_SHOWING, _FEW_UNTOUCHED, _MIN_LEFT_ALONE = 3, 0.2, 8
+_MIN_OVER = 3  # blocks
+_HOLDS_IN_PART = 0.15  # share of those beyond: on the rim of what was written over
+_ANYWHERE = 0.24  # of a step: least deviation of what was rounded; 0.289 where nothing else was done
 _MIN_ODDS, _MOST_ODDS = 8.0, 6.0  # natural logarithms: of all blocks, at least; of one block, at most
 _SPREAD = (0.8, 0.4)  # grey levels: deviation of roundings on the way, for coefficients not certain and for others
 _OUTLIER = 1e-3
@@ -74,7 +80,8 @@ class Descent:
     `altered` says of each whether it is certain that it was not merely saved from the other, `rewritten` whether that
     holds nearly everywhere: then nothing was merely put over a part of it. `richer` is the one that
     has more of every fine coefficient that the other has, `noisier` the one that has as much of it, and something else
-    on top that has nothing to do with it; 0 for neither. `compared`: there was enough to say so.
+    on top that has nothing to do with it; 0 for neither. `compared`: there was enough to say so. `beyond` is by how
+    many grey levels the block that is furthest off lies beyond what saving allows; below 0 none does.
     """
 
     original: int = 0
@@ -83,6 +90,7 @@ class Descent:
     compared: bool = False
     richer: int = 0
     noisier: int = 0
+    beyond: float = 0.0
 
 
 def sample_blocks(rgb: Pixels, steps: Sequence[int]) -> bytes:
@@ -219,8 +227,10 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
     original = 0
     if untouched.sum() >= max(_MIN_BLOCKS, _MIN_UNTOUCHED * sound.sum()):
         original = _by_rounding(first, second, (excess[0] > 0, excess[1] > 0), untouched, holds)
+    original = original or _by_part(first, second, excess, sound)
     altered, rewritten = ((off[0] > least, off[1] > least) for least in (_REFUTED, _REWRITTEN))
-    return Descent(original, altered, rewritten, min(gains)[0] > 0, richer, noisier)
+    beyond = float(excess[original == 1][sound].max()) if original else 0.0
+    return Descent(original, altered, rewritten, min(gains)[0] > 0, richer, noisier, beyond)
 
 
 def _gain(ours: _Sample, theirs: _Sample, sound: Flags) -> tuple[float, float]:
@@ -250,8 +260,17 @@ def _has_noise(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
 
 
 def _lie_alike(ours: Floats, theirs: Floats) -> bool:
+    """Tell whether blocks lie on each other, by their means; part of them may be written over."""
+    if _correlate(ours, theirs) >= _MIN_ALIKE:
+        return True
+    off = np.abs(ours - theirs - np.median(ours - theirs))
+    kept = off <= np.quantile(off, 1 - _COVERED)
+    return _correlate(ours[kept], theirs[kept]) >= _MIN_ALIKE_ELSE
+
+
+def _correlate(ours: Floats, theirs: Floats) -> float:
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
-    return bool((ours * theirs).sum() >= _MIN_ALIKE * np.sqrt((ours**2).sum() * (theirs**2).sum()))
+    return float((ours * theirs).sum() / np.sqrt(max((ours**2).sum() * (theirs**2).sum(), 1e-9)))
 
 
 def _excess(child: _Sample, parent: _Sample) -> Floats:
@@ -288,6 +307,36 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
     # Whoever was rounded to the grid lay anywhere within a step of it; noise that came later lies closer by and beyond.
     tails = float((distance**4).mean()) / deviation**4
     return 2 if deviation > _OWN and tails < _TAILS else 0
+
+
+def _by_part(first: _Sample, second: _Sample, excess: tuple[Floats, Floats], sound: Flags) -> int:
+    """Tell which of two is the original by the blocks that were left alone where a good part was written over.
+
+    Whatever is done to all of a picture moves every block that has something to show, some little and some much. What is
+    put over a part leaves the others just as saving did, and hardly any lies in between.
+    """
+    steps = np.maximum(np.maximum(first.steps, second.steps), 2)[1:]
+    shows = [(np.abs(each.values[:, 1:]) >= steps / 2).sum(axis=1) >= _MIN_SHOWING for each in (first, second)]
+    showing = sound & shows[0] & shows[1]
+    told = [each for each, sample in zip(excess, (first, second), strict=True) if sample.is_jpeg]
+    if not told:
+        return 0
+    left_alone = showing & (np.min(told, axis=0) < _GROSS)
+    over = int(showing.sum() - left_alone.sum())
+    if over < _MIN_OVER or left_alone.sum() < max(_MIN_LEFT_ALONE, _FEW_UNTOUCHED * showing.sum()):
+        return 0
+    found = _by_rounding(first, second, (excess[0] > 0, excess[1] > 0), left_alone, _HOLDS_IN_PART)
+    if not found:
+        return 0
+    parent, child, beyond = (first, second, excess[1] > 0) if found == 1 else (second, first, excess[0] > 0)
+    return found if _is_rounded(child, parent, left_alone & ~beyond) else 0
+
+
+def _is_rounded(child: _Sample, parent: _Sample, kept: Flags) -> bool:
+    """Tell whether a parent's coefficients lie anywhere within a child's coarser steps, and not around the middle."""
+    told = (child.steps >= _SHOWN) & (child.steps > parent.steps) & (child.stored != 0) & kept[:, None]
+    off = ((parent.values - child.stored) / np.maximum(child.steps, 1))[told]
+    return len(off) < _MIN_VALUES or bool(np.sqrt((off**2).mean()) > _ANYWHERE)
 
 
 def _odds(first: _Sample, second: _Sample) -> Floats:

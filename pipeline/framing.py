@@ -164,13 +164,19 @@ def lay_on_grid(onto: Matrix, shape: tuple[int, ...], grids: Grids) -> Matrix | 
     there = project(onto, corners)
     # Pixels of the files, whose corner is where counting starts, not the middle of the first pixel.
     offset = ((there + 0.5) / second - (corners + 0.5) / first).mean(axis=0)
+    laid = plain_cut(offset, grids)
+    apart = np.linalg.norm(project(laid, corners) - there, axis=1)
+    return laid if apart.max() < NEAR_GRID_PIXELS else None
+
+
+def plain_cut(offset: Matrix, grids: Grids) -> Matrix:
+    """Lay pixel on pixel of two files, the first moved by an offset (x, y) of its pixels: from preview to preview."""
+    first, second = np.asarray(grids)
     if second.min() > 0.5:
         offset = np.rint(offset)
     scale = second / first
     shift = 0.5 * scale - 0.5 + offset * second
-    laid = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]], [0, 0, 1]])
-    apart = np.linalg.norm(project(laid, corners) - there, axis=1)
-    return laid if apart.max() < NEAR_GRID_PIXELS else None
+    return np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]], [0, 0, 1]])
 
 
 def frame_corners(shape: tuple[int, ...]) -> Matrix:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline import decode as decoding
-from pipeline import hashing
+from pipeline import hashing, previewing
 from pipeline.decode import Pixels, UnsupportedError
 from pipeline.detail import MIN_SIDE, band_energy, detail_of, textured_tiles
 from pipeline.quality import measure_quality, working_grey
@@ -57,10 +57,10 @@ def _measure(
 ) -> Measurement:  # fmt: skip
     decoded = decoding.decode(data, decode_settings)
     rgb = decoded.rgb
-    common = decoding.halve_above(rgb, _COMMON_PIXELS)
-    grey = working_grey(common, quality_settings.working_pixels)
+    common, extent = previewing.halve_whole(rgb, previewing.extent_of(rgb), _COMMON_PIXELS)
+    grey = working_grey(common[: int(extent[1]), : int(extent[0])], quality_settings.working_pixels)
     phash, dhash = hashing.perceptual_hashes(grey)
-    preview = decoding.preview(common, decode_settings)
+    preview = previewing.preview(common, decode_settings, extent)
     detail, traces = _closely(decoded)
     height, width = rgb.shape[:2]
     pixels_sha256 = decoding.pixels_sha256(rgb, decoded.unseen)
@@ -87,4 +87,4 @@ def _closely(decoded: decoding.Decoded) -> tuple[float, Traces]:
 
 def remodel(preview: bytes, input_size: int) -> Pixels:
     """Make the embedder's input, uint8 [input_size, input_size, 3], from a stored preview."""
-    return decoding.model_input(decoding.decode_preview(preview), input_size)
+    return previewing.model_input(previewing.decode_preview(preview), input_size)

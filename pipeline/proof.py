@@ -6,6 +6,7 @@ from pipeline.settings import VerifySettings
 from store.records import MatchKind
 
 MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression hides what would
+MAX_ODD_SAVED = 6  # the same, where the files show that one was saved from the other
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 # The same, of a mild cut, without and with pixel on pixel of the files: of true cuts one in a hundred has more, of the
 # next frame, cut as well, three in five.
@@ -17,26 +18,28 @@ FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a previ
 
 
 def kind_of(
-    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, *, few_colours: bool = False
-) -> MatchKind | None:
+    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, *,
+    few_colours: bool = False, saved: bool = False,
+) -> MatchKind | None:  # fmt: skip
     """Judge two pictures by what a comparison and their frames show; None: not shown to be the same picture.
 
     `recoloured` tells how much tones or colours changed as a whole, from 1 on clearly; `few_colours` that one of the
-    two is known to have been brought to a few.
+    two is known to have been brought to a few; `saved` that the files show one to be saved from the other, which no
+    two exposures do: then only single places are asked about.
     """
     flat = seen.textured < settings.min_textured_share
     if flat and seen.detail < settings.min_detail:
         return None
     if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
         return None  # where half a picture was covered, the other half still fits exactly
-    explained = _is_explained(seen, framing, recoloured, settings, few_colours)
+    explained = _is_explained(seen, framing, recoloured, settings, few_colours, saved)
     if not explained and seen.known[0] > 0 and seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE:
-        explained = _is_explained(seen.without_noise, framing, recoloured, settings, few_colours)
+        explained = _is_explained(seen.without_noise, framing, recoloured, settings, few_colours, saved)
     return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
 
 def _is_explained(
-    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, few_colours: bool
+    seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings, few_colours: bool, saved: bool
 ) -> bool:
     """Tell whether what was done to the whole picture explains all that differs."""
     flat = seen.textured < settings.min_textured_share
@@ -49,8 +52,13 @@ def _is_explained(
         )
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
         <= _allowed(seen, framing.same, recoloured, settings)
-        and _is_proven(seen, framing, recoloured, settings)
-        and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
+        and (
+            (saved and framing.same and seen.odd_windows + seen.moved_windows <= MAX_ODD_SAVED)
+            or (
+                _is_proven(seen, framing, recoloured, settings)
+                and (framing.pasted or seen.grain + min(seen.drift_pixels, 1.0) <= settings.max_grain)
+            )
+        )
     )
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure
+from pipeline.previewing import decode_preview
 from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
 from pipeline.verify import Facts, Prepared, prepare, verify
 from store.errors import DecodeError

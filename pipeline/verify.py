@@ -23,6 +23,7 @@ from pipeline.alignment import Alignment, Float, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.compression import FileFacts, Known
 from pipeline.corners import Points, find_points
+from pipeline.cutting import find_cut
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
 from pipeline.proof import how_sure_changed, kind_of
@@ -42,7 +43,9 @@ MAX_STEPS = 2
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
 MAX_ODD_ALIKE = 12  # windows that may differ or have moved once both are as coarse
+MAX_ODD_CUT, MAX_MOVED_SOUGHT = 6, 0.12  # the same at a place that no corners tell; what may go with the gradients
 VAIN_RESIDUAL = 0.02
+AS_SAVED = 1.05  # of a change of tones and colours: coarse compression alone changes them by less
 HARDLY = 1.05  # a step that explains less more is the last
 
 
@@ -123,8 +126,11 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
             best = judged
         if judged.settled(settings):
             break
-    if known.coarser is not None and (best is None or best.kind is not MatchKind.COPY):
+    not_yet = best is None or best.kind is not MatchKind.COPY
+    if not_yet and known.coarser is not None and not known.written_over:
         best = _judge_alike(a, b, settings, known.coarser) or best
+    if best is not None and best.kind is not MatchKind.COPY and known.grids is not None:
+        best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
@@ -142,6 +148,17 @@ def _judge_alike(
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
     return judged if judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_ALIKE else None
+
+
+def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Iterator["_Judged"]:
+    """Look again where a plain cut would have been made, if there is such a place."""
+    there = None if known.grids is None else find_cut(a.grey, b.grey, known.grids)
+    if there is None:
+        return
+    compared = _in_place(a, b, Alignment(there, 0, False), settings, known, None)
+    seen = compared[1]
+    if seen.odd_windows + seen.moved_windows <= MAX_ODD_CUT and seen.moved_share <= MAX_MOVED_SOUGHT:
+        yield _weighed(a, b, compared, settings, known)
 
 
 def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:
@@ -291,7 +308,12 @@ def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySett
     """Judge what a comparison showed."""
     place, seen, recoloured = compared[:3]
     framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grids)
-    kind = kind_of(seen, framing, recoloured, settings, few_colours=known.few_colours)
+    few_colours = known.few_colours is not None
+    kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours)
+    if kind is not MatchKind.COPY and known.saved:
+        kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours, saved=True)
+    if kind is MatchKind.COPY and recoloured < AS_SAVED and framing.same and known.written_over:
+        kind = MatchKind.EDITED
     if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=known.few_colours):
         kind = MatchKind.EDITED
     return _Judged(place, seen, framing, recoloured, kind)
@@ -306,10 +328,16 @@ def _on_grid(a: Prepared, b: Prepared, best: _Compared, settings: VerifySettings
     there = lay_on_grid(np.asarray(np.linalg.inv(onto)) if place.swapped else onto, a.grey.shape, known.grids)
     if there is None:
         return None
-    laid = _compared(a, b, Alignment(there, place.inliers, False), settings, known.noise, best)
-    if laid[1].residual > HARDLY * seen.residual:
-        return None
-    return laid[0], replace(laid[1], drift=np.eye(3)), *laid[2:]
+    laid = _in_place(a, b, Alignment(there, place.inliers, False), settings, known, best)
+    return None if laid[1].residual > HARDLY * seen.residual else laid
+
+
+def _in_place(
+    a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, known: Known, near: _Compared | None
+) -> _Compared:
+    """Compare where pixel lies on pixel of both files: whatever drift the windows seem to show is none."""
+    place, seen, recoloured, greys = _compared(a, b, at, settings, known.noise, near)
+    return place, replace(seen, drift=np.eye(3)), recoloured, greys
 
 
 def _compared(

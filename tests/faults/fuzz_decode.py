@@ -23,8 +23,9 @@ except ImportError:
     atheris = None
 
 with contextlib.nullcontext() if atheris is None else atheris.instrument_imports(include=["PIL", "pipeline"]):
-    from pipeline.decode import DecodeSettings, decode, preview, read_regular, sniff
+    from pipeline.decode import DecodeSettings, decode, read_regular, sniff
     from pipeline.hashing import perceptual_hashes
+    from pipeline.previewing import preview
     from pipeline.quality import working_grey
 
 _SETTINGS = DecodeSettings(max_pixels=4_000_000)

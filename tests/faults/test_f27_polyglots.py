@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from daemon.workers import WorkerSettings
-from pipeline.decode import DecodeSettings, decode_preview, preview
+from pipeline.decode import DecodeSettings
+from pipeline.previewing import decode_preview, preview
 from store.records import Failure, Measurement
 from tests.e2e.command import scan
 from tests.faults.conftest import Record

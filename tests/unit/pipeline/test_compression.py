@@ -1,5 +1,6 @@
 """What two files tell about one having been made from the other."""
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,10 +8,14 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.compression import MAX_NOISE, FileFacts, Known
-from pipeline.decode import DecodeSettings, Pixels, decode_preview, preview
+from pipeline.decode import DecodeSettings, Pixels, decode
+from pipeline.detail import band_energy, textured_tiles
+from pipeline.previewing import decode_preview, preview
 from pipeline.settings import VerifySettings
+from pipeline.traces import measure_traces
 from pipeline.verify import Facts, prepare, verify
 from store.records import MatchKind
 from tests.gallery import draw
@@ -69,7 +74,8 @@ def test_facts_are_the_coarsest_step_and_whether_levels_are_missing() -> None:
         every = {"stored_step": 3.0, "seen_step": 0.0, "levels": bytes([5])} | traces
         return SimpleNamespace(picture=SimpleNamespace(width=9, height=8), traces=SimpleNamespace(**every))
 
-    assert FileFacts.of(seen()) == FileFacts(9, 8, 3.0)
+    facts = FileFacts.of(seen())
+    assert (facts.width, facts.height, facts.step, facts.few_colours) == (9, 8, 3.0, False)
     assert FileFacts.of(seen(seen_step=30.0)).step == 30, "of an earlier life"
     assert FileFacts.of(seen(levels=bytes([150]))).few_colours
     assert not FileFacts.of(seen(levels=b"")).few_colours, "measured by an earlier dedupd"
@@ -99,8 +105,60 @@ def test_a_narrow_cut_is_a_copy_where_the_files_tell_that_it_is_one(seed: int) -
 
 def test_few_colours_count_where_only_one_of_two_has_few() -> None:
     facts = FileFacts(400, 300), FileFacts(400, 300, few_colours=True)
-    assert known(*facts).few_colours
-    assert not known(facts[1], facts[1]).few_colours
+    assert (known(*facts).few_colours, known(*facts[::-1]).few_colours) == (1, 0)
+    assert known(facts[1], facts[1]).few_colours is None
+
+
+def test_a_picture_in_few_colours_is_a_copy_and_with_words_none() -> None:
+    original = np.asarray(draw(9, (400, 300)), np.uint8)
+    original[40:90, 300:360] = (170, 60, 200)  # a colour of its own, for which few colours leave but another
+    palette = [np.array(Image.fromarray(each).quantize(32).convert("RGB"), np.uint8) for each in (
+        original, _with_words(original, (30, 160, 60)))]  # fmt: skip
+    palette[0][40:90, 300:360] = palette[1][40:90, 300:360] = (190, 90, 120)
+    facts = FileFacts(400, 300), FileFacts(400, 300, few_colours=True)
+    assert look(original, palette[0], facts) is MatchKind.COPY
+    assert look(original, palette[1], facts) is not MatchKind.COPY
+    assert look(original, palette[0]) is not MatchKind.COPY, "nothing is known: it was painted over"
+
+
+def measured(pixels: Pixels, quality: int) -> tuple[Pixels, FileFacts]:
+    """Save pixels as a JPEG and tell what its file tells."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+    decoded = decode(data.getvalue(), DecodeSettings())
+    tiles = textured_tiles(decoded.rgb)
+    traces = measure_traces(decoded.rgb, tiles, band_energy(tiles), decoded.luma_steps)
+    high, wide = pixels.shape[:2]
+    return decoded.rgb, FileFacts(wide, high, max(traces.stored_step, traces.seen_step), False, traces)
+
+
+def grainy(seed: int, levels: float, size: tuple[int, int] = (240, 180)) -> Pixels:
+    """Draw a calm ground with grain of its own: nothing to hold on to but that."""
+    random = np.random.default_rng(seed)
+    ground = cv2.resize(np.asarray(draw(3, (48, 36)), np.float32), size, interpolation=cv2.INTER_CUBIC) * 0.5 + 60
+    return np.clip(ground + random.normal(0, levels, (size[1], size[0], 1)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [20, 30, 45])
+def test_what_the_files_show_to_be_saved_is_a_copy_and_another_exposure_none(quality: int) -> None:
+    first, fine = measured(grainy(1, 7.0), 92)
+    again, coarse = measured(first, quality)
+    other, of_other = measured(grainy(2, 7.0), quality)
+    assert known(fine, coarse).saved and known(coarse, fine).saved
+    assert look(first, again, (fine, coarse)) is MatchKind.COPY
+    assert not known(fine, of_other).saved
+    assert look(first, other, (fine, of_other)) is not MatchKind.COPY
+
+
+@pytest.mark.parametrize("quality", [20, 40, 70])
+def test_blocks_that_saving_does_not_explain_were_written_over(quality: int) -> None:
+    original, fine = measured(np.asarray(draw(4, (400, 300)), np.uint8), 92)
+    changed = original.copy()
+    cv2.circle(changed, (205, 150), 22, (250, 140, 20), 1, cv2.LINE_AA)  # a thin ring
+    again, coarse = measured(changed, quality)
+    assert known(fine, coarse).written_over and known(coarse, fine).written_over
+    assert look(original, again, (fine, coarse)) is not MatchKind.COPY
+    assert not known(fine, measured(original, quality)[1]).written_over
 
 
 def _with_words(pixels: Pixels, colour: tuple[int, int, int]) -> Pixels:

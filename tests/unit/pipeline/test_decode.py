@@ -18,10 +18,7 @@ from pipeline.decode import (
     LimitError,
     UnsupportedError,
     decode,
-    decode_preview,
-    model_input,
     pixels_sha256,
-    preview,
     read_regular,
     shrink,
     sniff,
@@ -215,6 +212,32 @@ def test_no_cut_file_is_a_picture(name: str) -> None:
             decode(data[: len(data) * percent // 100], SETTINGS)
 
 
+def test_a_png_overwritten_inside_is_no_picture() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8))
+    data = bytearray(encode(noise, "PNG"))
+    data[len(data) // 2 :: 97] = bytes(len(data[len(data) // 2 :: 97]))
+    with pytest.raises(DecodeError):
+        decode(bytes(data), SETTINGS)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_that_breaks_off_before_its_end_is_no_picture(mode: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8)).convert(mode)
+    data = encode(noise, "JPEG")
+    for percent in (30, 60, 90):
+        with pytest.raises(DecodeError, match="breaks off"):
+            decode(data[: len(data) * percent // 100] + b"\xff\xd9", SETTINGS)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_whose_corner_is_middle_grey_is_whole(mode: str) -> None:
+    grey = Image.new("RGB", (80, 64), (128, 128, 128))
+    grey.paste((200, 30, 30), (8, 8, 40, 32))
+    data = encode(grey.convert(mode), "JPEG")
+    assert (decode(data, SETTINGS).rgb[-8:, -8:] == 128).all()
+    assert decode(data + encode(picture(), "JPEG"), SETTINGS).rgb.shape == (64, 80, 3)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_with_a_trailer_is_whole(progressive: bool) -> None:
     data = encode(picture(), "JPEG", progressive=progressive)
@@ -355,19 +378,6 @@ def test_shrink_holds_the_limit_and_never_enlarges(width: int, height: int, long
     assert small.min() == small.max() == 77
     if max(width, height) <= long_side:
         assert small.shape == (height, width, 3)
-
-
-def test_preview_and_model_input() -> None:
-    rgb = np.asarray(picture(1000, 500))
-    small = decode_preview(preview(rgb, SETTINGS))
-    assert small.shape == (192, 384, 3)
-    assert decode_preview(preview(rgb[:20, :30], SETTINGS)).shape == (20, 30, 3)
-    assert np.abs(small[10, 10].astype(int) - (200, 30, 30)).max() < 12
-    for shape in (small, small[:10], small[:, :10], small[:5, :5]):
-        squashed = model_input(np.ascontiguousarray(shape), 128)
-        assert squashed.shape == (128, 128, 3) and squashed.dtype == np.uint8
-    with pytest.raises(DecodeError, match="preview"):
-        decode_preview(b"")
 
 
 @pytest.mark.parametrize("start", [b"\xff\x0a", b"8BPS", b"FUJIFILMCCD-RAW", b"\0\0\0\x18ftypisom"])

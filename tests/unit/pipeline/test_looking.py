@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.decode import DecodeSettings, preview, shrink
+from pipeline.decode import DecodeSettings, shrink
+from pipeline.previewing import preview
 from pipeline.settings import VerifySettings
 from pipeline.tasks import LookTask, compare, look, prepare_stored
 from store.errors import StateError

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pipeline.decode
-from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure, remodel
+from pipeline.previewing import decode_preview
 from pipeline.settings import DecodeSettings, QualitySettings
 from store.records import Failure, FailureKind, Measurement, Observation
 from store.rows import IMAGE_ROW, image_of, row_of

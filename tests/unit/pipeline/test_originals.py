@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from pipeline.decode import decode_preview
 from pipeline.measuring import MeasureTask, measure
 from pipeline.originals import Preference, find_original
+from pipeline.previewing import decode_preview
 from pipeline.settings import DecodeSettings, QualitySettings, VerifySettings
 from pipeline.verify import prepare, verify
 from store.records import Hashes, Lineage, Measurement, Observation, Picture, Quality, Relation, Traces

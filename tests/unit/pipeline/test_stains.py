@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.decode import DecodeSettings, Pixels, decode_preview, preview
+from pipeline.decode import DecodeSettings, Pixels
+from pipeline.previewing import decode_preview, preview
 from pipeline.settings import VerifySettings
 from pipeline.verify import Prepared, prepare, verify
 from store.records import MatchKind

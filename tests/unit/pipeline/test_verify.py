@@ -406,3 +406,19 @@ def test_that_rows_which_hardly_go_on_are_cut_off_all_the_same() -> None:
     whole = np.clip(scene(6)[:288, :384].astype(np.float32) / 3 + 80 + 4 * stripes[..., None], 0, 255).astype(np.uint8)
     seen = look(stored(whole, 95), stored(whole[14:], 95))
     assert (seen.kind, seen.lineage.relation, seen.lineage.whole) == (MatchKind.COPY, Relation.PART, 1)
+
+
+def pier(seed: int) -> Pixels:
+    """Draw dark planks before a sky: thin strokes, and half of the picture blank."""
+    random = np.random.default_rng(seed)
+    picture = np.linspace(170, 195, 256)[:, None] + np.zeros((1, 384))
+    across, down = np.arange(384)[None, :], np.arange(116)[:, None]
+    planks = 60 + 25 * (np.sin(across) > 0.8) - 20 * (np.sin(down * 1.5) > 0.7)
+    picture[140:] = planks + random.normal(0, 3, planks.shape)
+    return stored(np.repeat(np.clip(picture, 0, 255).astype(np.uint8)[..., None], 3, axis=2), 95)
+
+
+@pytest.mark.parametrize("quality", [80, 60, 40, 20])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_thin_strokes_before_a_sky_are_no_page_of_text(seed: int, quality: int) -> None:
+    assert look(pier(seed), stored(pier(seed), quality)).kind is MatchKind.COPY
