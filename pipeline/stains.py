@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
-from pipeline.palettes import in_colours_of
 from pipeline.tones import SAMPLES, Tones, rescaling
 from pipeline.typical import median, quantile
 
@@ -40,26 +39,22 @@ _PATCH = np.ones((2, 2), np.uint8)  # the least that counts: single places are n
 
 
 def is_stained(
-    ours: Tones, theirs: Tones, place: Placement, seen: Comparison, recoloured: float, *, few_colours: int | None
+    ours: Tones, theirs: Tones, place: Placement, seen: Comparison, recoloured: float, *, few_colours: bool
 ) -> bool:
     """Tell whether some place changed otherwise than the whole did, where one picture lies on the other.
 
     `seen` is what a comparison made of their greys there. `recoloured` tells how much tones or colours changed, from 1
-    on clearly; `few_colours` which of the two was brought to a few, 0 or 1.
+    on clearly; `few_colours` where one was brought to a few.
     """
-    few = few_colours is not None
-    of_grey, of_chroma = (_GREY_OF_FEW, _CHROMA_OF_FEW) if few else (_GREY, _CHROMA)
+    of_grey, of_chroma = (_GREY_OF_FEW, _CHROMA_OF_FEW) if few_colours else (_GREY, _CHROMA)
     more = _AT_CHANGE * min(max(recoloured - _CHANGING, 0.0) / (_CHANGED - _CHANGING), 1.0)
     more += _BEYOND_CHANGE * max(min(recoloured, _MOST) - _CHANGED, 0.0)
     blurred = _BLURRED * min(max(abs(seen.detail - 1) - 0.05, 0.0), 1.0)
-    if seen.fine is not None and _has_changed_greys(*seen.fine, of_grey + more + blurred, thin=more == 0 and not few):
+    if seen.fine is not None and _has_changed_greys(
+        *seen.fine, of_grey + more + blurred, thin=more == 0 and not few_colours
+    ):
         return True
-    if not _has_changed_hues(ours, theirs, place, of_chroma + more):
-        return False
-    if few_colours is None or recoloured >= 1:
-        return True
-    both = (ours, in_colours_of(theirs, ours)) if few_colours == 0 else (in_colours_of(ours, theirs), theirs)
-    return _has_changed_hues(*both, place, of_chroma + more)
+    return _has_changed_hues(ours, theirs, place, of_chroma + more)
 
 
 def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> bool:

@@ -26,11 +26,12 @@ from pipeline.corners import Points, find_points
 from pipeline.cutting import find_cut
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
+from pipeline.palettes import in_colours_of
 from pipeline.proof import how_sure_changed, kind_of
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
 from pipeline.stains import is_stained
-from pipeline.tones import Tones, mix_colours
+from pipeline.tones import Colours, Tones, mix_colours
 from pipeline.wording import find_difference, say_change
 from store.records import Lineage, MatchKind
 
@@ -43,6 +44,7 @@ MAX_STEPS = 2
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
 MAX_ODD_ALIKE = 12  # windows that may differ or have moved once both are as coarse
+MAX_ODD_IN_FEW = 2  # of these, that may differ once both have the same few colours
 MAX_ODD_CUT, MAX_MOVED_SOUGHT = 6, 0.12  # the same at a place that no corners tell; what may go with the gradients
 VAIN_RESIDUAL = 0.02
 AS_SAVED = 1.05  # of a change of tones and colours: coarse compression alone changes them by less
@@ -69,6 +71,10 @@ class Prepared:
         small = self.tones.small.copy()
         small[..., 0] = cv2.resize(grey, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
         return Prepared(Tones(grey, self.tones.chroma, small), self.thumb)
+
+    def in_colours_of(self, few: "Prepared") -> "Prepared":
+        """Bring it to the few colours of another."""
+        return _prepared(in_colours_of(self.tones, few.tones))
 
     @cached_property
     def turned_thumbs(self) -> Float:
@@ -98,7 +104,11 @@ class SecondLook:
 
 def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
     """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8."""
-    tones = np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8)
+    return _prepared(np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8))
+
+
+def _prepared(tones: Colours) -> Prepared:
+    """Prepare [h, w, 3] grey, Cr and Cb."""
     grey = np.ascontiguousarray(tones[..., 0])
     half, quarter = ((max(grey.shape[1] // n, 1), max(grey.shape[0] // n, 1)) for n in (2, 4))
     halved = cv2.resize(tones, half, interpolation=cv2.INTER_AREA)
@@ -127,27 +137,33 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         if judged.settled(settings):
             break
     not_yet = best is None or best.kind is not MatchKind.COPY
-    if not_yet and known.coarser is not None and not known.written_over:
-        best = _judge_alike(a, b, settings, known.coarser) or best
+    if not_yet and not known.written_over:
+        best = _judge_alike(a, b, settings, known) or best
     if best is not None and best.kind is not MatchKind.COPY and known.grids is not None:
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
 
-def _judge_alike(
-    a: Prepared, b: Prepared, settings: VerifySettings, coarser: tuple[int, FileFacts]
-) -> "_Judged | None":
-    """Compress the finer of two pictures as the other was, and look again; None where that does not make them one."""
-    place, file = coarser
+def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
+    """Do to one of two pictures what was done to the other, and look again; None where that does not make them one."""
     alike = [a, b]
-    alike[1 - place] = alike[1 - place].with_grey(file.saved_again(alike[1 - place].grey))
+    if known.coarser is not None:
+        place, file = known.coarser
+        alike[1 - place] = alike[1 - place].with_grey(file.saved_again(alike[1 - place].grey))
+    elif known.few_colours is not None:
+        place = known.few_colours
+        alike[1 - place] = alike[1 - place].in_colours_of(alike[place])
+    else:
+        return None
     ours, theirs = alike
     as_lies = Alignment(frame_to_frame(ours.grey, theirs.grey, False, 0), 0, False)
-    judged = _judge(ours, theirs, as_lies, settings, Known())
+    judged = _judge(ours, theirs, as_lies, settings, Known(few_colours=known.few_colours))
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
-    return judged if judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_ALIKE else None
+    odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
+    painted = known.coarser is None and odd > MAX_ODD_IN_FEW  # single places stand out where all has the same colours
+    return None if painted or odd + moved > MAX_ODD_ALIKE else judged
 
 
 def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Iterator["_Judged"]:
@@ -314,7 +330,7 @@ def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySett
         kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours, saved=True)
     if kind is MatchKind.COPY and recoloured < AS_SAVED and framing.same and known.written_over:
         kind = MatchKind.EDITED
-    if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=known.few_colours):
+    if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=few_colours):
         kind = MatchKind.EDITED
     return _Judged(place, seen, framing, recoloured, kind)
 
