@@ -80,18 +80,24 @@ class Known:
     traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
 
     @cached_property
-    def _descent(self) -> Descent:
-        return Descent() if self.traces is None else find_descent(*self.traces)
+    def _beyond(self) -> float | None:
+        """Give `Descent.beyond` where one of two is a JPEG that was saved from the other, else None.
+
+        What other codecs do to a block is not told by a table.
+        """
+        found = Descent() if self.traces is None else find_descent(*self.traces)
+        told = found.original > 0 and self.traces is not None and self.traces[2 - found.original].stored_step > 0
+        return found.beyond if told else None
 
     @property
     def saved(self) -> bool:
         """Tell whether the coefficients of the files themselves show that one was merely saved from the other."""
-        return self._descent.original > 0 and self._descent.beyond <= 0
+        return self._beyond is not None and self._beyond <= 0
 
     @property
     def written_over(self) -> bool:
         """Tell whether they show that, but for some blocks, which saving does not explain."""
-        return self._descent.original > 0 and self._descent.beyond > WRITTEN
+        return self._beyond is not None and self._beyond > WRITTEN
 
     @classmethod
     def of(cls, ours: FileFacts, theirs: FileFacts, a: Grey, b: Grey) -> "Known":

@@ -58,7 +58,7 @@ _MIN_UNTOUCHED = 0.6  # share of blocks
 _MIN_SHOWING, _FEW_UNTOUCHED, _MIN_LEFT_ALONE = 3, 0.2, 8
 _MIN_OVER = 3  # blocks
 _HOLDS_IN_PART = 0.15  # share of those beyond: on the rim of what was written over
-_ANYWHERE = 0.24  # of a step: least deviation of what was rounded; 0.289 where nothing else was done
+_ANYWHERE, _FLAT = 0.24, 2.2  # of a step: least deviation of what was merely rounded; most fourth moment, as below
 _MIN_ODDS, _MOST_ODDS = 8.0, 6.0  # natural logarithms: of all blocks, at least; of one block, at most
 _SPREAD = (0.8, 0.4)  # grey levels: deviation of roundings on the way, for coefficients not certain and for others
 _OUTLIER = 1e-3
@@ -229,7 +229,10 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
         original = _by_rounding(first, second, (excess[0] > 0, excess[1] > 0), untouched, holds)
     original = original or _by_part(first, second, excess, sound)
     altered, rewritten = ((off[0] > least, off[1] > least) for least in (_REFUTED, _REWRITTEN))
-    beyond = float(excess[original == 1][sound].max()) if original else 0.0
+    beyond = 0.0
+    if original:
+        parent, child = (first, second) if original == 1 else (second, first)
+        beyond = float((excess[original == 1] if child.is_jpeg else _off(child, parent))[sound].max())
     return Descent(original, altered, rewritten, min(gains)[0] > 0, richer, noisier, beyond)
 
 
@@ -282,6 +285,11 @@ def _excess(child: _Sample, parent: _Sample) -> Floats:
     return np.asarray((np.abs(child.stored - parent.values) - reach).max(axis=1))
 
 
+def _off(child: _Sample, parent: _Sample) -> Floats:
+    """Return by how many grey levels each block of a file without compression differs from its parent's."""
+    return np.asarray(np.abs(child.values - parent.values).max(axis=1) - _SLACK[0])
+
+
 def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], sound: Flags, holds: float) -> int:
     """Tell which of two is the original, if one was saved from the other, by blocks that nothing was written over."""
     off = float(beyond[0][sound].mean()), float(beyond[1][sound].mean())
@@ -312,8 +320,8 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
 def _by_part(first: _Sample, second: _Sample, excess: tuple[Floats, Floats], sound: Flags) -> int:
     """Tell which of two is the original by the blocks that were left alone where a good part was written over.
 
-    Whatever is done to all of a picture moves every block that has something to show, some little and some much. What is
-    put over a part leaves the others just as saving did, and hardly any lies in between.
+    Whatever is done to all of a picture moves every block that has something to show, some little and some much.
+    What is put over a part leaves the others just as saving did, and hardly any lies in between.
     """
     steps = np.maximum(np.maximum(first.steps, second.steps), 2)[1:]
     shows = [(np.abs(each.values[:, 1:]) >= steps / 2).sum(axis=1) >= _MIN_SHOWING for each in (first, second)]
@@ -336,7 +344,10 @@ def _is_rounded(child: _Sample, parent: _Sample, kept: Flags) -> bool:
     """Tell whether a parent's coefficients lie anywhere within a child's coarser steps, and not around the middle."""
     told = (child.steps >= _SHOWN) & (child.steps > parent.steps) & (child.stored != 0) & kept[:, None]
     off = ((parent.values - child.stored) / np.maximum(child.steps, 1))[told]
-    return len(off) < _MIN_VALUES or bool(np.sqrt((off**2).mean()) > _ANYWHERE)
+    if len(off) < _MIN_VALUES:
+        return True
+    square = float((off**2).mean())
+    return square > _ANYWHERE**2 and float((off**4).mean()) < _FLAT * square**2
 
 
 def _odds(first: _Sample, second: _Sample) -> Floats:

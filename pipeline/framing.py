@@ -165,7 +165,8 @@ def lay_on_grid(onto: Matrix, shape: tuple[int, ...], grids: Grids) -> Matrix | 
     # Pixels of the files, whose corner is where counting starts, not the middle of the first pixel.
     offset = ((there + 0.5) / second - (corners + 0.5) / first).mean(axis=0)
     laid = plain_cut(offset, grids)
-    apart = np.linalg.norm(project(laid, corners) - there, axis=1)
+    off = (project(laid, corners) - there) * np.sqrt(first / second)  # the same, whichever picture is the first
+    apart = np.linalg.norm(off, axis=1)
     return laid if apart.max() < NEAR_GRID_PIXELS else None
 
 

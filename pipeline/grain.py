@@ -22,6 +22,9 @@ _SCALES: Final = (0.7, 1.4)  # half-pixels: two octaves of detail; what is finer
 # Shares of white noise that lie in each octave, and in all that a blur of one pixel takes away.
 _OCTAVE_SHARES: Final = (0.51, 0.073)
 _DETAIL_SHARE = 0.76
+# Squared grey levels that storing adds to the fine detail of a preview: two of one hazy picture differ by twice that,
+# two exposures of the haziest by four times as much.
+_ROUNDED = 0.17
 _MIN_CELLS = 30
 _BLACK, _WHITE = 12.0, 243.0  # grey levels: where a cell is cut off, its grain is too
 _NOTHING = 0.3  # squared grey levels: the energy of a cell without detail
@@ -35,7 +38,8 @@ def shared_detail(s: Float, t: Float, valid: NDArray[np.bool_], noise: float = 0
 
     Compression, blur and noise take detail away or add some in one of the two; what is left is the other's.
     Two exposures, or two pieces of the same carpet, each have detail of their own. `noise`, in grey levels of a pixel,
-    is known to be that of compression: in the second figure it is taken off, as white, but for half of all detail.
+    is known to be that of compression: in the second figure it is taken off, as white, but for half of all detail. What
+    storing a preview adds to each is taken off in both.
     """
     kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
     fine_s = (s - cv2.GaussianBlur(s, (0, 0), 1.0)) * kept
@@ -43,7 +47,8 @@ def shared_detail(s: Float, t: Float, valid: NDArray[np.bool_], noise: float = 0
     least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
     known = _DETAIL_SHARE * noise**2 * float(kept.sum())
     shared = float((fine_s * fine_t).sum())
-    return shared / (least + 1e-3), shared / (max(least - known, least / 2) + 1e-3)
+    told = max(least - _ROUNDED * float(kept.sum()), least / 2)
+    return shared / (told + 1e-3), shared / (max(told - known, least / 2) + 1e-3)
 
 
 def own_grain(s: Float, t: Float, inside: Grey, noise: float = 0.0) -> float:

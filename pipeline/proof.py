@@ -11,6 +11,8 @@ MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 # The same, of a mild cut, without and with pixel on pixel of the files: of true cuts one in a hundred has more, of the
 # next frame, cut as well, three in five.
 MAX_MOVED_CUT, MAX_MOVED_ON_GRID = 0.11, 0.15
+# What compression may leave of a cut that lies pixel on pixel, where the windows do not ask for any other place.
+MAX_RESIDUAL_ON_GRID, SURE_DRIFT = 0.09, 0.15
 CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
@@ -130,6 +132,8 @@ def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: 
     if framing.bend > settings.max_bend * (0.5 if little else 1.0) or trimmed:
         return False
     if framing.on_grid:
-        return seen.detail >= settings.min_detail_moved and seen.residual <= settings.max_residual_moved
+        surely = seen.drift_pixels <= SURE_DRIFT
+        most = MAX_RESIDUAL_ON_GRID if surely else settings.max_residual_moved  # grain, which compression takes away
+        return seen.detail >= settings.min_detail_moved and seen.residual <= most
     least = settings.min_detail_moved if little else least
     return seen.detail >= least and seen.residual <= settings.max_residual_moved * (1 - few / 2)

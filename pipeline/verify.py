@@ -46,6 +46,9 @@ MIN_GAIN = 1.15  # what such a move must explain: the residual before over that 
 MAX_ODD_ALIKE = 12  # windows that may differ or have moved once both are as coarse
 MAX_ODD_IN_FEW = 2  # of these, that may differ once both have the same few colours
 MAX_ODD_CUT, MAX_MOVED_SOUGHT = 6, 0.12  # the same at a place that no corners tell; what may go with the gradients
+MAX_DRIFT_SOUGHT = 0.35  # pixels by which the windows there may ask for another place
+# Where the windows ask for another place than a plain cut's by so many pixels, which leaves so much less: a camera.
+BESIDE_PIXELS, BESIDE_GAIN = 0.5, 1.6
 VAIN_RESIDUAL = 0.02
 AS_SAVED = 1.05  # of a change of tones and colours: coarse compression alone changes them by less
 HARDLY = 1.05  # a step that explains less more is the last
@@ -173,7 +176,8 @@ def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known)
         return
     compared = _in_place(a, b, Alignment(there, 0, False), settings, known, None)
     seen = compared[1]
-    if seen.odd_windows + seen.moved_windows <= MAX_ODD_CUT and seen.moved_share <= MAX_MOVED_SOUGHT:
+    few = seen.odd_windows + seen.moved_windows <= MAX_ODD_CUT and seen.moved_share <= MAX_MOVED_SOUGHT
+    if few and seen.drift_pixels <= MAX_DRIFT_SOUGHT:
         yield _weighed(a, b, compared, settings, known)
 
 
@@ -314,10 +318,14 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
         if seen.residual < HARDLY * followed[1].residual:
             break
     judged = _weighed(a, b, best, settings, known)
+    plain = None if judged.kind is None else _plain_cut(a, b, best, settings, known)
+    if plain is None:
+        return judged
+    left, seen = plain[1], best[1]
     if judged.kind is MatchKind.EDITED:
-        on_grid = _on_grid(a, b, best, settings, known)
-        judged = judged if on_grid is None else _weighed(a, b, on_grid, settings, known)
-    return judged
+        return judged if left.residual > HARDLY * seen.residual else _weighed(a, b, plain, settings, known)
+    beside = left.residual > BESIDE_GAIN * seen.residual and left.drift_pixels > BESIDE_PIXELS
+    return replace(judged, kind=MatchKind.EDITED) if beside else judged
 
 
 def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySettings, known: Known) -> _Judged:
@@ -335,17 +343,14 @@ def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySett
     return _Judged(place, seen, framing, recoloured, kind)
 
 
-def _on_grid(a: Prepared, b: Prepared, best: _Compared, settings: VerifySettings, known: Known) -> _Compared | None:
-    """Lay one as a plain cut of the other, where their files may be that and it explains as much."""
+def _plain_cut(a: Prepared, b: Prepared, best: _Compared, settings: VerifySettings, known: Known) -> _Compared | None:
+    """Lay one as a plain cut of the other, where their files may be that and the place found is near it."""
     place, seen = best[:2]
     if known.grids is None or place.mirrored or seen.agreement < NEARLY_LAID:
         return None
     onto = seen.drift @ place.onto
     there = lay_on_grid(np.asarray(np.linalg.inv(onto)) if place.swapped else onto, a.grey.shape, known.grids)
-    if there is None:
-        return None
-    laid = _in_place(a, b, Alignment(there, place.inliers, False), settings, known, best)
-    return None if laid[1].residual > HARDLY * seen.residual else laid
+    return None if there is None else _in_place(a, b, Alignment(there, place.inliers, False), settings, known, best)
 
 
 def _in_place(

@@ -13,6 +13,7 @@ from pipeline.previewing import decode_preview, preview
 from pipeline.settings import DecodeSettings, VerifySettings
 from pipeline.verify import prepare, verify
 from store.records import MatchKind
+from tests.gallery import draw
 
 WIDE, HIGH = 1200, 800
 
@@ -96,3 +97,23 @@ def test_a_cut_of_the_next_exposure_is_none(seed: int) -> None:
     moved = cv2.remap(whole, places[0], places[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     part = np.asarray(moved[40:770, 25:1130], np.uint8)
     assert MatchKind.COPY not in kinds(whole, part)
+
+
+@pytest.mark.parametrize("zoom", [1.004, 1.005])
+@pytest.mark.parametrize("seed", [2, 5, 9])
+def test_what_lies_beside_a_plain_cut_was_framed_by_a_camera(seed: int, zoom: float) -> None:
+    whole = np.asarray(draw(seed, (1000, 700)), np.uint8)
+    assert kinds(whole, whole[35:665, 40:930]) == {MatchKind.COPY}
+    size = round(1000 * zoom), round(700 * zoom)
+    nearer = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert kinds(whole, nearer[35:665, 40:930]) == {MatchKind.EDITED}
+
+
+def test_a_hazy_picture_has_no_detail_that_a_copy_could_lack() -> None:
+    hazy = np.asarray(cv2.GaussianBlur(fog(3), (0, 0), 12), np.uint8)
+    for quality in (60, 80, 90):
+        data = cv2.imencode(".jpg", hazy, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        again = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        assert kinds(hazy, np.asarray(cv2.resize(again, (900, 600), interpolation=cv2.INTER_AREA), np.uint8)) == {
+            MatchKind.COPY
+        }

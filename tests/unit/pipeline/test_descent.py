@@ -115,3 +115,47 @@ def test_turning_the_pair_turns_what_is_told(first: bytes, second: bytes, values
     assert turned.original == (0, 2, 1)[found.original]
     assert (turned.richer, turned.noisier) == ((0, 2, 1)[found.richer], (0, 2, 1)[found.noisier])
     assert turned.altered == found.altered[::-1]
+
+
+def crossed(image: Image.Image) -> Image.Image:
+    """Draw lines and a wide band over about half of a picture."""
+    layer = Image.new("RGBA", image.size)
+    pen = ImageDraw.Draw(layer)
+    for place in range(-480, 640, 160):
+        pen.line((place, 0, place + 480, 480), (255, 255, 255, 130), 9)
+        pen.line((place + 480, 0, place, 480), (255, 255, 255, 130), 9)
+    pen.rectangle((0, 400, 640, 480), (30, 60, 20, 200))
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
+@pytest.mark.parametrize("first", [65, 80])
+@pytest.mark.parametrize("second", [45, 75, 92, None])
+def test_lines_all_over_leave_enough_blocks_alone(first: int, second: int | None) -> None:
+    original = saved(drawn(), quality=first)
+    copy = crossed(opened(original))
+    assert told(original, saved(copy, "PNG") if second is None else saved(copy, quality=second)).original == 1
+
+
+@pytest.mark.parametrize("second", [60, 90, None])
+def test_what_was_written_over_is_never_merely_saved(second: int | None) -> None:
+    original = saved(drawn(), quality=70)
+    for change in (crossed, lambda image: image):
+        copy = change(opened(original))
+        found = told(original, saved(copy, "PNG") if second is None else saved(copy, quality=second))
+        assert found.original == 1
+        assert (found.beyond > 8) == (change is crossed)
+        assert (found.beyond <= 0) == (change is not crossed)
+
+
+def test_an_original_without_compression_is_told_from_what_was_written_over_and_compressed() -> None:
+    original = drawn()
+    assert told(saved(original, "PNG"), saved(crossed(original), quality=85)).original == 1
+
+
+@pytest.mark.parametrize("radius", [0.5, 0.8, 1.2])
+@pytest.mark.parametrize("second", [80, 95])
+def test_blocks_that_a_blur_moved_little_are_not_left_alone(radius: float, second: int) -> None:
+    original = saved(drawn(), quality=55)  # coarse: much lies within half a step
+    assert (
+        told(original, saved(opened(original).filter(ImageFilter.GaussianBlur(radius)), quality=second)).original != 2
+    )
