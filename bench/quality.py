@@ -34,6 +34,7 @@ Table = dict[str, dict[str, float]]
 _LARGEST = 1024  # long side of the pictures worked on
 _FARTHEST = 1 / 40  # of the long side
 _DRAWN = 12  # of each kind
+_BLURRED_LOOKS = ("product", "line art", "screenshot", "snow", "high key", "low key")
 
 
 BAD: dict[str, Change] = {
@@ -82,6 +83,10 @@ def _variants(rgb: Pixels, number: int, random: Random) -> Iterator[tuple[str, P
     yield f"bad: {name}", BAD[name](rgb, random)
     if number % 4 == 0:
         yield "borderline: blurred fog", developed(blurred(fog(rgb, random), "gaussian", clear, random), random)
+    name = _BLURRED_LOOKS[number % len(_BLURRED_LOOKS)]
+    look = LOOKS[name](rgb, random)
+    clear, _ = _spreads(look, random)
+    yield f"bad: blurred {name}", developed(blurred(look, BLURS[number % len(BLURS)], clear, random), random)
 
 
 def _rejected(rgb: Pixels) -> bool:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -28,6 +29,7 @@ _FILLS = tuple(b"".join(start + 32 * byte for start in (b"", *_RESTARTS)) for by
 _LAST_ROWS = 18  # pixels: the tallest usual row of blocks, and what smoothing of colour spreads upwards
 _BLOCK_ROWS = 16  # counted as lost even where the picture ends within its last blocks
 _MOST_LOST = 0.0025  # of the picture: a block or two in the corner
+_FILLED, _CORNER = 128, 8  # grey level that stands for what is missing; pixels of the last block
 _SHOWN = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})  # ancillary chunks without which a PNG looks different
 _MOST_CHUNKS = 10_000  # in a file that is damaged: no more are walked through
 
@@ -79,6 +81,19 @@ def with_end(jpeg: bytes) -> tuple[bytes, bool] | None:
     if top < height - _LAST_ROWS or lost > _MOST_LOST * height * width:
         return None
     return body + _JPEG_END, lost > 0
+
+
+def breaks_off(jpeg: bytes, pixels: NDArray[np.uint8]) -> bool:
+    """Tell whether the data of a JPEG ends before its picture does, although the file has an end.
+
+    A decoder fills the rest with middle grey, without a word. `pixels` are what it made of the file, uint8 [h, w, 3],
+    not turned; only where their last block is that grey it is found out whether it was meant. Raises what Pillow
+    raises on damaged input.
+    """
+    if (pixels[-_CORNER:, -_CORNER:] != _FILLED).any():
+        return False
+    end = jpeg.rfind(_JPEG_END)
+    return end > 0 and _announces_all(jpeg) and with_end(jpeg[:end]) is None
 
 
 def _pixels(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -25,6 +25,7 @@ from pipeline.decode import Pixels, decode, shrink
 from pipeline.quality import blur_features, working_grey
 from pipeline.settings import DecodeSettings
 from pipeline.training.drawn import NATURE
+from pipeline.training.gate_drawn import SCREENS, SOFTER
 from pipeline.training.looks import LOOKS, cut_out
 from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, disc, overexposed
 from pipeline.training.papers import PAPERS
@@ -33,7 +34,7 @@ from pipeline.training.whites import BLANKS, ON_WHITE, SHEETS
 from store.errors import DecodeError
 
 Floats = NDArray[np.float32]
-Spoilt = tuple[str, Pixels]  # "good", "white" (good, and shown to the exposure gate alone), "blur" or "blown"
+Spoilt = tuple[str, Pixels]  # "good", "sharp" and "white" (good, shown to one gate: blur, exposure), "blur" or "blown"
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
 BLUR_FEATURES = octaves.FEATURES + spectrum.RINGS + spectrum.POLAR
@@ -55,6 +56,12 @@ _PLAIN, _CURVED = BLURS[:3], BLURS[3:]
 _LOOKED_AT = 256  # pixels
 _DOUBLINGS = 3.3  # of the least blur: as far as programs are made to blur
 _CLIPPED = (0.55, 0.99)  # share of the picture that over-exposure clips
+_DRESSED = ("product", "line art", "screenshot", "snow", "low contrast", "high key", "low key")
+_FEW_EDGES = frozenset(("logo", "product", "pale thing", "wash", "few words"))  # blurred, they may be suns or lamps
+_GRAINY_EVERY = 2
+_GRAIN = (3, 12)  # grey levels of noise: more than `developed` draws
+_FAINTEST = 3.0  # grey levels of deviation: below it, a blurred sheet is an empty one
+_NEGATIVE = 0.3  # share of the sheets shown light on dark
 _LAID, _RAISED = 3, 4  # ways of laying a picture on white, and of raising its exposure, drawn for each
 _PAPER, _MOST_PAPER = 250, 0.2  # lowest channel; share of the picture
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
@@ -126,10 +133,8 @@ def spoilt(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
         yield "good", developed(toned(slight, rng), rng)
     if number % _COARSE_EVERY == 0:
         yield "good", developed(toned(rgb.astype(np.float32), rng), rng, 0, int(rng.integers(*_COARSE)))
-    farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
     for kind in (*_CURVED, str(rng.choice(_CURVED)), *rng.permutation(_PLAIN)[:2]):
-        spread = float(least * (farthest / least) ** (rng.random() ** _NARROW))
-        yield "blur", developed(toned(blurred(rgb, str(kind), spread, rng), rng), rng)
+        yield "blur", developed(toned(blurred(rgb, str(kind), _spread(rgb, rng), rng), rng), rng)
     yield from exposed(rgb, rng)
 
 
@@ -164,6 +169,37 @@ def smoothed(rgb: Pixels, number: int, rng: Generator) -> Pixels:
     return np.repeat(soft[..., None], 3, 2)
 
 
+def dressed(rgb: Pixels, number: int, rng: Generator) -> Iterator[Spoilt]:
+    """Make a good picture that is no plain photograph and the same blurred; of one in two originals also grainy ones.
+
+    What is laid on white or drawn there is blurred when its edges are, whatever the rest of it is like.
+    """
+    name = str(rng.choice([*_DRESSED, *ON_WHITE, "cut out"]))
+    levels = cut_out(rgb, rng) if name == "cut out" else {**LOOKS, **ON_WHITE}[name](rgb, rng)
+    yield from sharp_and_blurred(np.asarray(levels, np.float32), rng)
+    if number % _GRAINY_EVERY:
+        return
+    blurry = blurred(rgb, str(rng.choice(BLURS)), _spread(rgb, rng), rng)
+    yield "blur", developed(toned(blurry, rng), rng, rng.uniform(*_GRAIN))
+    yield "sharp", developed(toned(rgb.astype(np.float32), rng), rng, rng.uniform(*_GRAIN))
+
+
+def sharp_and_blurred(levels: NDArray[np.floating], rng: Generator) -> Iterator[Spoilt]:
+    """Save a picture, RGB levels not yet clipped, as it is and blurred, in part without noise."""
+    yield "sharp", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 3)))))
+    picture = np.asarray(levels.clip(0, 255), np.uint8)
+    blurry = blurred(picture, str(rng.choice(BLURS)), _spread(picture, rng), rng)
+    if blurry.std() >= _FAINTEST:
+        yield "blur", developed(blurry, rng, float(rng.choice((0, rng.uniform(0, 3)))), int(rng.integers(60, 97)))
+
+
+def _spread(rgb: Pixels, rng: Generator) -> float:
+    """Draw how far a blur spreads a point, in pixels: more near the least."""
+    least = clear_spread(rgb)
+    farthest = max(_FARTHEST * max(rgb.shape[:2]), 1.5 * least)
+    return float(least * (farthest / least) ** (rng.random() ** _NARROW))
+
+
 def _in_part_grey(rgb: Pixels, rng: Generator) -> Pixels:
     return LOOKS["black and white"](rgb, rng) if rng.random() < 0.25 else rgb
 
@@ -182,6 +218,7 @@ def _drawn(count: int, seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
             else:
                 yield original, ("good", picture)
     yield from _sheets(count * _TIMES, seed, original + 1)
+    yield from _looked_at(count * _TIMES, seed, original + 1 + count * _TIMES * len({**SHEETS, **BLANKS}))
 
 
 def _sheets(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int, Spoilt]]:
@@ -193,6 +230,20 @@ def _sheets(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int
             yield first + kind * count + number, ("blown" if name in BLANKS else "white", picture)
 
 
+def _looked_at(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int, Spoilt]]:
+    """Draw sheets and screens, sharp and blurred, in part light on dark; good ones alone of what has few edges."""
+    for kind, (name, painter) in enumerate({**PAPERS, **SHEETS, **SCREENS, **SOFTER}.items()):
+        for number in range(count):
+            rng = np.random.default_rng([*seed, kind, number, 2])
+            levels, original = painter(rng), first + kind * count + number
+            if name in SOFTER or name in _FEW_EDGES:
+                yield original, ("sharp", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 2.5))))))
+                continue
+            if name not in SCREENS and rng.random() < _NEGATIVE:
+                levels = 255 - levels
+            yield from ((original, made) for made in sharp_and_blurred(levels, rng))
+
+
 def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
     for number, path in enumerate(files):
         try:
@@ -202,6 +253,7 @@ def _photographed(files: Sequence[Path], seed: tuple[int, int]) -> Iterator[tupl
         if min(rgb.shape[:2]) >= _SMALLEST:
             yield from ((number, made) for made in spoilt(rgb, number, np.random.default_rng([*seed, number])))
             yield number, ("blur", smoothed(rgb, number, np.random.default_rng([*seed, number, 1])))
+            yield from ((number, made) for made in dressed(rgb, number, np.random.default_rng([*seed, number, 2])))
 
 
 def _on_paper(files: Sequence[Path], first: int) -> Iterator[tuple[int, Spoilt]]:
@@ -222,10 +274,10 @@ def measured(gate_set: GateSet) -> Examples:
     marks: dict[str, list[tuple[bool, int]]] = {"blur": [], "blown": []}
     photographs = _photographed(gate_set.files, gate_set.seed), _on_paper(gate_set.others, len(gate_set.files))
     for original, (kind, rgb) in chain(*photographs) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed):
-        if kind in ("good", "blur"):
+        if kind in ("good", "sharp", "blur"):
             blur.append(blur_features(working_grey(rgb)))
             marks["blur"].append((kind == "blur", original))
-        white = exposure.exposure_features(rgb) if kind != "blur" else None
+        white = exposure.exposure_features(rgb) if kind not in ("sharp", "blur") else None
         if white is not None:
             blown.append(white)
             marks["blown"].append((kind == "blown", original))

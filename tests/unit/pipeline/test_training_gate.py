@@ -16,6 +16,7 @@ from pipeline import exposure, octaves
 from pipeline.decode import Pixels
 from pipeline.gate import WEIGHTS, load_gate
 from pipeline.spectrum import POLAR, turned
+from pipeline.steps import steep_share
 from pipeline.training import gate as recipe
 from pipeline.training.drawn import NATURE
 from pipeline.training.gate import FitSettings, errors, fit
@@ -25,11 +26,14 @@ from pipeline.training.gate_data import (
     Examples,
     GateSet,
     build_examples,
+    dressed,
     exposed,
     gate_sets,
     measured,
+    sharp_and_blurred,
     spoilt,
 )
+from pipeline.training.gate_drawn import SCREENS, SOFTER
 from pipeline.training.looks import LOOKS
 from pipeline.training.optics import (
     BLURS,
@@ -48,7 +52,8 @@ from pipeline.training.whites import BLANKS, ON_WHITE, SHEETS
 from tests.scenes import draw
 
 PAINTERS = {**NATURE, **PAPERS, **SOFT}
-DRAWN = {**PAINTERS, **SHEETS, **BLANKS}
+LOOKED_AT = {**PAPERS, **SHEETS, **SCREENS, **SOFTER}
+DRAWN = {**PAINTERS, **SHEETS, **BLANKS, **SCREENS, **SOFTER}
 QUICK = FitSettings(units=4, networks=2, steps=60, batch=64)
 
 
@@ -156,13 +161,37 @@ def test_one_original_gives_good_and_bad_pictures_and_always_a_shake() -> None:
     assert len(LOOKS) == len(set(LOOKS))
 
 
+def test_what_is_no_plain_photograph_is_shown_sharp_and_blurred() -> None:
+    pictures = list(dressed(scene(), 0, np.random.default_rng(1)))
+    assert [kind for kind, _ in pictures] == ["sharp", "blur", "blur", "sharp"]
+    assert [kind for kind, _ in dressed(scene(), 1, np.random.default_rng(1))] == ["sharp", "blur"]
+
+
+@pytest.mark.parametrize("name", [*SCREENS, "page", "table"])
+def test_a_sheet_loses_its_edges_when_blurred(name: str) -> None:
+    levels = DRAWN[name](np.random.default_rng(4))
+    (_, sharp), (kind, blurry) = sharp_and_blurred(levels, np.random.default_rng(1))
+    assert kind == "blur" and sharp.shape == blurry.shape
+    assert cv2.Laplacian(blurry, cv2.CV_32F).var() < 0.2 * cv2.Laplacian(sharp, cv2.CV_32F).var()
+
+
+def test_an_empty_sheet_is_not_shown_as_a_blurred_one() -> None:
+    assert [kind for kind, _ in sharp_and_blurred(np.full((90, 120, 3), 250.0), np.random.default_rng(1))] == ["sharp"]
+
+
+@pytest.mark.parametrize("name", SOFTER)
+def test_a_soft_scene_has_no_step_that_a_blur_would_not_leave(name: str) -> None:
+    soft = [SOFTER[name](np.random.default_rng(seed)).clip(0, 255).astype(np.uint8) for seed in range(4)]
+    assert np.median([steep_share(picture) for picture in soft]) < 0.001
+
+
 def test_features_are_those_of_the_shipped_gate(examples: Examples) -> None:
     assert examples.blur.shape[1] == BLUR_FEATURES == len(load_gate("blur").mean)
     assert len(load_gate("glance").mean) == octaves.FEATURES
     assert examples.blown.shape[1] == exposure.FEATURES == len(load_gate("blown").mean)
     assert examples.blurred.any() and not examples.blurred.all()
     assert examples.blown_out.any() and not examples.blown_out.all()
-    originals = len(PAINTERS) + 2 * len(THREEFOLD) + 4  # the broken file is none
+    originals = len(PAINTERS) + 2 * len(THREEFOLD) + 3 * len(LOOKED_AT) + 4  # the broken file is none
     assert len(np.unique(examples.blur_original)) == originals
 
 
