@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bench.degraded import KINDS
+from pipeline.compression import FileFacts
 from pipeline.grouping import outranks
 from pipeline.keeper import KeeperSettings, rank
 from pipeline.measuring import MeasureTask, measure
@@ -91,7 +92,9 @@ def choose(original: Seen, copy: Seen) -> tuple[bool, bool, str]:
     lineage = Lineage()
     if ours.picture.pixels_sha256 != theirs.picture.pixels_sha256:
         first, second = sorted((original, copy), key=lambda seen: seen.image.sha256)
-        look = verify(first.prepared, second.prepared, VerifySettings())
+        facts = FileFacts.of(ours), FileFacts.of(theirs)
+        facts = facts if first is original else facts[::-1]
+        look = verify(first.prepared, second.prepared, VerifySettings(), facts)
         if look.kind is None:
             return False, True, "not matched"
         turned = Lineage(look.lineage.relation, (0, 2, 1)[look.lineage.whole],

@@ -233,6 +233,9 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
     if original:
         parent, child = (first, second) if original == 1 else (second, first)
         beyond = float((excess[original == 1] if child.is_jpeg else _off(child, parent))[sound].max())
+        # What is burnt out tells nothing else than that it was not so before.
+        means = np.abs(child.values[~sound, 0] - parent.values[~sound, 0])
+        beyond = max(beyond, float(means.max(initial=0.0)) - _GROSS * _SIDE)
     return Descent(original, altered, rewritten, min(gains)[0] > 0, richer, noisier, beyond)
 
 

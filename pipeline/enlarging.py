@@ -1,8 +1,10 @@
 """Was the larger of two pictures enlarged? What interpolation weakens, leaves out and repeats."""
 
+from functools import cache
+
 import numpy as np
 
-from pipeline.detail import CENTRES
+from pipeline.detail import CENTRES, Floats
 from pipeline.filters import read_grey
 from pipeline.rhythm import UNTOLD, find_rhythm
 from pipeline.traces import octaves
@@ -14,6 +16,13 @@ HARDLY_LARGER = 1.15  # linear: nobody enlarges by so little
 _RHYTHM, _OLD_BLOCKS, _LARGER, _LACKS_NOTHING, _ENLARGED = 1.0, 1.3, -1.5, -2.0, 3.7
 _LOUDEST_RHYTHM = 8.0
 _SURE_RHYTHM = 3.2  # octaves: no chance peak
+# Whether a picture on a page is enlarged, weighed (logistic regression on 93 pages with an enlarged picture and 61 that
+# show a larger one as it is): per octave of energy missing beyond what the smaller one can show, and of the rhythm.
+_EMPTIER, _ON_PAGE, _ENLARGED_ON_PAGE = 2.05, 1.11, 12.0
+_PATCH = 12  # pixels
+_WITHIN, _FROM, _BEYOND = 0.95, 0.3, 1.12  # of the finest frequency that the smaller one can show
+_FINEST = 0.8  # share of the Nyquist frequency from which everything counts as beyond
+_LEAST_ENERGY, _FLAT = 0.3, 4.0  # squared grey levels: of rounding; of a patch that has something to tell
 _USUAL_BLOCKS = 1.2  # where no rhythm is known
 # The step within a pair of doubled pixels against that to the next: after JPEG 75 to 95 up to 0.6, of others and of
 # pictures enlarged by any filter 0.63 and more (175 pictures of seven sets).
@@ -34,8 +43,53 @@ def is_enlarged(large: Traces, small: Traces, ratio: float) -> bool:
 
 
 def is_enlarged_on_page(large: Traces, ratio: float) -> bool:
-    """Tell by its rhythm alone whether a picture on a page was enlarged: the page has edges and letters of its own."""
-    return bool(large.rhythm) and find_rhythm(large.rhythm, ratio)[0] > _SURE_RHYTHM
+    """Tell whether a picture on a page was enlarged: by its rhythm, and by what is missing in most of its patches.
+
+    The page has edges and letters of its own, so its spectrum says nothing; but they fill few patches.
+    """
+    if not large.rhythm:
+        return False
+    rhythm = find_rhythm(large.rhythm, ratio)[0]
+    emptiness = _emptiness(large, ratio)
+    if rhythm > _SURE_RHYTHM or emptiness is None:
+        return rhythm > _SURE_RHYTHM
+    return _EMPTIER * emptiness + _ON_PAGE * min(rhythm, _LOUDEST_RHYTHM) > _ENLARGED_ON_PAGE
+
+
+def _emptiness(large: Traces, ratio: float) -> float | None:
+    """Return by how many octaves of energy what one a `ratio` smaller cannot show lies below what it can.
+
+    That is the median of the patches; None where all of them are flat.
+    """
+    if not large.patches:
+        return None
+    grey = read_grey(large.patches)
+    grey = (grey - grey.mean(axis=(1, 2), keepdims=True)) * _window()
+    energy = (_cosines() @ grey @ _cosines().T) ** 2
+    frequency = np.arange(_PATCH) / _PATCH
+    place = np.maximum(frequency[:, None], frequency)
+    beyond = place > min(_BEYOND / ratio, _FINEST)
+    within = (place < _WITHIN / ratio) & (place > min(_FROM / ratio, place[0, 1] / 2))
+    above, below = energy[:, beyond].mean(axis=1), energy[:, within].mean(axis=1)
+    tell = below > _FLAT
+    if not tell.any():
+        return None
+    return float(np.median(np.log2((below + _LEAST_ENERGY) / (above + _LEAST_ENERGY))[tell]))
+
+
+@cache
+def _window() -> Floats:
+    along = np.sin(np.pi * (np.arange(_PATCH) + 0.5) / _PATCH)
+    return np.outer(along, along)
+
+
+@cache
+def _cosines() -> Floats:
+    """Return the orthonormal DCT of a row of a patch: [12, 12]."""
+    place = np.arange(_PATCH)
+    cosines = np.cos((2 * place + 1) * place[:, None] * np.pi / (2 * _PATCH)) * np.sqrt(2 / _PATCH)
+    cosines[0] /= np.sqrt(2)
+    return np.asarray(cosines, np.float64)
 
 
 def _is_doubled(traces: Traces) -> bool:

@@ -121,7 +121,7 @@ def find_cause(ours: Traces, theirs: Traces) -> Cause:
     if unclipped.sum() >= _MIN_PATCHES:  # clipping is no filter, but things before a white ground have nothing else
         sound = unclipped
     if sound.sum() < _MIN_PATCHES:
-        return Cause()
+        return Cause(fits=_fit_loosely(first, second))
     first, second = first.only(sound), second.only(sound)
     tried = [_compare(first, second, _terms)]
     if abs(tried[0].fits.shorter) < _MUCH_SHORTER:
@@ -133,18 +133,29 @@ def find_cause(ours: Traces, theirs: Traces) -> Cause:
     return Cause(original, found.finer, Fits(left, longest.beyond, longest.shorter))
 
 
+def _fit_loosely(first: "_Sample", second: "_Sample") -> Fits | None:
+    """Fit where clipping moved nearly all patches off their files' grids: how well, but not which is the original."""
+    told = first.textured & second.textured
+    if told.sum() < _MIN_PATCHES:
+        return None
+    fits = _compare(first.only(told), second.only(told), _terms).fits
+    return Fits(fits.left, fits.beyond, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class _Sample:
     patches: Floats  # [n, 12, 12]
     steps: Floats  # [64]; 1, as pixels have it, where there are none
     stored: Floats  # [n, 64]: coefficients, as the file holds them where that is certain
-    sound: NDArray[np.bool_]  # [n]
+    textured: NDArray[np.bool_]  # [n]
+    sound: NDArray[np.bool_]  # [n]: those of them that lie on the file's own grid
     unclipped: NDArray[np.bool_]  # [n]
 
     def only(self, chosen: NDArray[np.bool_]) -> "_Sample":
         return _Sample(
-            self.patches[chosen], self.steps, self.stored[chosen], self.sound[chosen], self.unclipped[chosen]
-        )
+            self.patches[chosen], self.steps, self.stored[chosen], self.textured[chosen], self.sound[chosen],
+            self.unclipped[chosen],
+        )  # fmt: skip
 
     @cached_property
     def blocks(self) -> Floats:
@@ -199,14 +210,15 @@ def _read(traces: Traces) -> _Sample:
     patches = read_grey(traces.patches)
     least, most = _UNCLIPPED
     unclipped = (patches.min(axis=(1, 2)) > least) & (patches.max(axis=(1, 2)) < most)
-    sound = _inner(patches).std(axis=(1, 2)) > _LEAST_DEVIATION
+    textured = _inner(patches).std(axis=(1, 2)) > _LEAST_DEVIATION
+    sound = textured
     values = _inner(patches).reshape(-1, _CELLS) @ _basis()
     steps = np.maximum(table, 1)
     on_grid = steps * np.rint(values / steps)
     shown = steps >= _SHOWN
     if shown.any():
-        sound &= np.sqrt(((values - on_grid)[:, shown] ** 2).mean(axis=1)) < _OFF_GRID
-    return _Sample(patches, steps, np.where(steps >= _SNAPPED, on_grid, values), sound, unclipped)
+        sound = textured & (np.sqrt(((values - on_grid)[:, shown] ** 2).mean(axis=1)) < _OFF_GRID)
+    return _Sample(patches, steps, np.where(steps >= _SNAPPED, on_grid, values), textured, sound, unclipped)
 
 
 def _inner(patches: NDArray[Any]) -> NDArray[Any]:

@@ -12,12 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.chains import (
+    EQUAL_STEPS,
+    LOUD,
+    LOUDEST,
+    UNLIKE_STEPS,
+    find_direct,
+    has_inherited,
+    is_compression_noise,
+    mean_step,
+)
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
 from pipeline.rhythm import compare_rhythms
-from pipeline.sharpening import COARSE, FINEST, MIDDLE, NEXT, TOP, UPPER, is_sharpened
+from pipeline.sharpening import FINER, FINEST, MIDDLE, NEXT, TOP, UPPER, is_contrary, is_sharpened
 from pipeline.tints import find_coloured, find_richer
 from pipeline.traces import octaves
 from pipeline.unrelated import compare_sharpness, is_unrelated
@@ -31,25 +41,23 @@ _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show 
 _COARSER_ELSE = 1.6
 _FOLLOWS, _UNLIKE = 0.25, 0.9  # of a difference: what a filter leaves at most; what is left of what is no filter's work
 _NO_FILTER = 0.6  # of a difference: compression leaves as much
-_FAR_BETTER = 0.6
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
 _STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
-_LOUD = 1.5  # octaves: neither noise nor compression adds more
 _NOISY = 1.2  # grey levels
+_LEAST_ADDED = -0.1  # octaves: noise takes nothing away
 _NOISIER = 1.7  # times
 _LOST_NOISE = (0.6, 0.2)  # of a quantisation step: what compression may take away, and with much detail
 _WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detail has less
 _OWN_RHYTHM = 1.7  # octaves: a rhythm that only one of two has
 _LEVEL = 1.5  # octaves between the finest and the middle, at most
 _EVEN = -0.9  # octaves from the next to the top bands: detail falls off faster
-_EQUAL_STEPS = 1.04
-_UNLIKE_STEPS = 1.25  # where a step was read from pixels
 _INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
-_FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on what was lost before
 _FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
 _LACKS_TONES = "the other lacks tones"
+_REDUCED_AND_ENLARGED = "the other was reduced and enlarged again"
+_CAMERA_LOST = "the other lost what its camera wrote into it"
 _ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
 _LOST_DETAIL = "the other lost detail"
 _NOISE_ADDED = "noise was added to the other"
@@ -101,7 +109,7 @@ def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefer
     if _sharper(ours, theirs) > _ALL_OVER[filtered] or _is_remade(lineage.whole, descent, cause.fits):
         return found  # they differ all over: what differs most in one place is no addition
     # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
-    if found.reason in (_ENLARGES, _LACKS_TONES):
+    if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, _LACKS_TONES, _CAMERA_LOST):
         return found
     return _by_frames(ours, theirs, lineage) if lineage.whole else Preference()
 
@@ -110,7 +118,7 @@ def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause
     """Compare two that show the same, in whatever size; `cause` where it is known already."""
     camera = [_has_camera_data(seen) for seen in (ours, theirs)]
     if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
-        return Preference(1 if camera[0] else 2, "the other lost what its camera wrote into it")
+        return Preference(1 if camera[0] else 2, _CAMERA_LOST)
     ratio = _density(ours, theirs, lineage)
     if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
         return _by_size(ours, theirs, ratio)
@@ -222,28 +230,29 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     first, second = ours.traces, theirs.traces
     if first is None or second is None:
         return Preference()
+    if descent.original:
+        return Preference(descent.original, "the other was saved from it: its rounding shows")
     coloured = find_coloured(first, second)
     if coloured:
         return Preference(coloured, "the other lost its colours")
-    if descent.original:
-        return Preference(descent.original, "the other was saved from it: its rounding shows")
     cause = cause or _cause(ours, theirs)
     lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
-    if cause.original and not _is_contrary(cause, gain):
+    if cause.original and not is_contrary(cause, gain, first, second):
         return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     surplus = (energies[0] - energies[1]) / WHITENING
     if first.rhythm and second.rhythm:
         rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
-        drowned = _is_level(surplus if finest > 0 else -surplus)  # by noise, which is no detail
-        # A picture that was enlarged again has less detail.
-        if abs(rhythm) > _OWN_RHYTHM and rhythm * finest < 0 and abs(finest) > _MIN_DETAIL and not drowned:
-            return Preference(1 if finest > 0 else 2, "the other was reduced and enlarged again")
+        # A picture that was enlarged again has less detail; where pixels were doubled, an octave below the finest.
+        lost = finest if rhythm * finest < 0 else float(gain[FINER].mean())
+        drowned = _is_level(surplus if lost > 0 else -surplus)  # by noise, which is no detail
+        if abs(rhythm) > _OWN_RHYTHM and rhythm * lost < 0 and abs(lost) > _MIN_DETAIL and not drowned:
+            return Preference(1 if lost > 0 else 2, _REDUCED_AND_ENLARGED)
     stored = max(first.stored_step, second.stored_step) > 0
-    saved_only = stored and min(_step(first), _step(second)) > 0 and not all(descent.altered)
+    saved_only = stored and min(mean_step(first), mean_step(second)) > 0 and not all(descent.altered)
     if descent.compared and not saved_only:
         found = _by_blocks(ours, theirs, gain, surplus, descent, cause.fits)
     else:
@@ -255,20 +264,11 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         and (ours, theirs)[found.original - 1].picture.encoding in _LOSSY
     ):
         found = Preference()  # these codecs smooth away what cameras see
-    if found.reason == _LOST_DETAIL and cause.fits is not None and cause.fits.left[found.original - 1] > _NO_FILTER:
+    filtered = cause.fits is None or cause.fits.left[found.original - 1] <= _NO_FILTER
+    if found.reason == _LOST_DETAIL and not filtered and abs(float(gain[FINEST].mean())) < LOUDEST:
         compressed = _by_compression(ours, theirs, first, second)
         found = compressed if compressed.original else found
     return found if found.original else _by_compression(ours, theirs, first, second)
-
-
-def _is_contrary(cause: Cause, gain: Floats) -> bool:
-    """Tell whether what is said to be blurred has more fine detail, and the other follows from it far better."""
-    finer = float(gain[FINEST].mean() - gain[COARSE].mean())  # a tone curve changes all alike
-    copy_has_more = finer if cause.original == 2 else -finer
-    if cause.fits is None or cause.finer >= 0 or copy_has_more < _MIN_DETAIL:
-        return False
-    of_copy, of_original = cause.fits.left if cause.original == 1 else cause.fits.left[::-1]
-    return of_original < _FAR_BETTER * of_copy
 
 
 def _by_blocks(
@@ -278,7 +278,7 @@ def _by_blocks(
     if ours.traces is None or theirs.traces is None:
         return Preference()
     finest = float(gain[FINEST].mean())
-    if _is_compression_noise(finest, ours.traces, theirs.traces):
+    if is_compression_noise(finest, ours.traces, theirs.traces):
         return Preference()
     if descent.richer:
         return _by_gain(gain, ours, theirs, descent.richer, fits)
@@ -286,22 +286,17 @@ def _by_blocks(
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
         noisy, clean = (ours.traces, theirs.traces) if descent.noisier == 1 else (theirs.traces, ours.traces)
         whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
-        if whole and (abs(finest) < _LOUD or _is_even(excess)) and is_unrelated(noisy, clean):
+        adds = (finest if descent.noisier == 1 else -finest) > _LEAST_ADDED
+        if whole and adds and (abs(finest) < LOUD or _is_even(excess)) and is_unrelated(noisy, clean):
             return Preference(3 - descent.noisier, _NOISE_ADDED)
     louder = 0 if finest == 0 else 1 if finest > 0 else 2
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
     exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
     rough, smooth = (ours.traces, theirs.traces) if finest > 0 else (theirs.traces, ours.traces)
-    told = abs(finest) >= (_MIN_DETAIL if exact else _LOUD)
+    told = abs(finest) >= (_MIN_DETAIL if exact else LOUD)
     if told and not (_is_even(excess) and is_unrelated(rough, smooth)):
         return _by_gain(gain, ours, theirs, louder, fits)
     return _by_noise(gain, surplus, ours.traces, theirs.traces)
-
-
-def _is_compression_noise(finest: float, first: Traces, second: Traces) -> bool:
-    """Tell whether what one has more of may be the noise of a coarser compression, which its pixels show."""
-    loud, quiet = (first, second) if finest > 0 else (second, first)
-    return abs(finest) < _LOUD and _inherited(loud) and loud.seen_step > _UNLIKE_STEPS * _step(quiet)
 
 
 def _is_even(excess: Floats) -> bool:
@@ -338,11 +333,11 @@ def _by_noise(gain: Floats, surplus: Floats, first: Traces, second: Traces) -> P
         return _by_noise(-gain, -surplus, second, first).turned()
     if first.noise < max(_NOISY, _NOISIER * second.noise) or not _is_white(surplus):
         return Preference()
-    coarser = second.stored_step > _EQUAL_STEPS * first.stored_step > 0 and not _inherited(first)
+    coarser = second.stored_step > EQUAL_STEPS * first.stored_step > 0 and not has_inherited(first)
     if coarser and first.noise < second.stored_step:
         return Preference()  # the finer compression keeps what the camera saw, its noise too
     finest = float(gain[FINEST].mean())
-    if first.noise < _LOST_NOISE[finest >= _LOUD] * _step(second) or not is_unrelated(first, second):
+    if first.noise < _LOST_NOISE[finest >= LOUD] * mean_step(second) or not is_unrelated(first, second):
         return Preference()
     return Preference(2, _NOISE_ADDED)
 
@@ -354,28 +349,27 @@ def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observa
         return _by_detail(-gain, -surplus, theirs, ours, fits and fits.turned()).turned()
     if ours.traces is None or theirs.traces is None:
         return Preference()
-    steps = _step(ours.traces), _step(theirs.traces)
+    steps = mean_step(ours.traces), mean_step(theirs.traces)
     if finest < (_FINE_LOSS if steps[0] > steps[1] else _MIN_DETAIL):
         return Preference()
-    rough = steps[0] > _EQUAL_STEPS * steps[1] and abs(float(gain[MIDDLE].mean())) < _STEEP * finest
-    if finest < _LOUD and (rough or _is_white(surplus)):
+    rough = steps[0] > EQUAL_STEPS * steps[1] and abs(float(gain[MIDDLE].mean())) < _STEEP * finest
+    if finest < LOUD and (rough or _is_white(surplus)):
         return Preference()  # what a coarser compression adds, noise and blocks, is no detail
     return _by_gain(gain, ours, theirs, 1, fits)
 
 
-def _step(traces: Traces) -> float:
-    return max(traces.stored_step, traces.seen_step)
-
-
 def _by_compression(ours: Observation, theirs: Observation, first: Traces, second: Traces) -> Preference:
     """Prefer the file that was compressed as its pixels show to one that inherited that, else the finer compression."""
-    inherited = _inherited(first), _inherited(second)
-    steps = _step(first), _step(second)
+    inherited = has_inherited(first), has_inherited(second)
+    steps = mean_step(first), mean_step(second)
     coarser = max(steps) / max(min(steps), 1e-6)
     if inherited[0] != inherited[1] and min(steps) > 0 and coarser < _INHERITED_STEPS:
         return Preference(2 if inherited[0] else 1, "the other was saved again")
+    direct = find_direct(ours, theirs)
+    if direct:
+        return Preference(direct, "the other went through another codec")
     both_stored = min(first.stored_step, second.stored_step) > 0 and not any(inherited)
-    if min(steps) > 0 and coarser > (_EQUAL_STEPS if both_stored else _UNLIKE_STEPS):
+    if min(steps) > 0 and coarser > (EQUAL_STEPS if both_stored else UNLIKE_STEPS):
         return Preference(1 if steps[0] < steps[1] else 2, "the other is compressed more")
     plain = [
         seen.picture.encoding in _LOSSLESS and traces.seen_step == 0
@@ -384,11 +378,6 @@ def _by_compression(ours: Observation, theirs: Observation, first: Traces, secon
     if plain[0] != plain[1]:  # had it been made from the other, its pixels would be the same, or show the other's step
         return Preference(1 if plain[0] else 2, "the other is compressed more")
     return _by_format(ours, theirs, "the other is converted")
-
-
-def _inherited(traces: Traces) -> bool:
-    """Tell whether the pixels show a compression that the file itself does not have."""
-    return traces.stored_step < _FINER_THAN_SEEN * traces.seen_step
 
 
 def _by_format(ours: Observation, theirs: Observation, reason: str) -> Preference:

@@ -147,6 +147,17 @@ def test_what_was_written_over_is_never_merely_saved(second: int | None) -> None
         assert (found.beyond <= 0) == (change is not crossed)
 
 
+@pytest.mark.parametrize("hue", ["white", "black", "#777777"])
+@pytest.mark.parametrize("second", [60, 90])
+def test_neither_is_what_was_painted_over_in_white_or_black(hue: str, second: int) -> None:
+    original = saved(drawn(), quality=80)
+    copy = opened(original)
+    ImageDraw.Draw(copy).rectangle((200, 150, 420, 330), hue)
+    found = told(original, saved(copy, quality=second))
+    assert found.original == 1
+    assert found.beyond > 8
+
+
 def test_an_original_without_compression_is_told_from_what_was_written_over_and_compressed() -> None:
     original = drawn()
     assert told(saved(original, "PNG"), saved(crossed(original), quality=85)).original == 1

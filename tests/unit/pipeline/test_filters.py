@@ -119,3 +119,17 @@ def test_turning_the_pair_turns_what_is_told(ours: bytes, theirs: bytes) -> None
     first, second = (replace(NOTHING, patches=each) for each in (ours, theirs))
     found, turned = find_cause(first, second), find_cause(second, first)
     assert turned == found.turned()
+
+
+def test_where_clipping_hides_the_grid_the_fit_is_told_and_no_original() -> None:
+    sharp = opened(saved(drawn(), quality=85)).filter(ImageFilter.UnsharpMask(2, 300, 0))
+    moved = Image.fromarray(np.roll(np.asarray(sharp), 3, axis=1))  # as if clipping had moved all off its grid
+    still = Image.fromarray(np.roll(np.asarray(drawn()), 3, axis=1))
+    table = list(range(40, 104))
+    first, second = (replace(NOTHING, patches=sample_patches(np.asarray(each), table)) for each in (still, moved))
+    found = find_cause(first, second)
+    assert find_cause(second, first) == found.turned()
+    assert found.original == 0
+    assert found.fits is not None
+    assert found.fits.shorter == 0
+    assert found.fits.left[0] < 0.5

@@ -104,6 +104,15 @@ def tiled(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
+def lined(image: Image.Image) -> Image.Image:
+    layer = Image.new("RGBA", image.size)
+    pen = ImageDraw.Draw(layer)
+    for place in range(-480, 640, 120):
+        pen.line((place, 0, place + 480, 480), (255, 255, 255, 120), 5)
+        pen.line((place + 480, 0, place, 480), (255, 255, 255, 120), 5)
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
 def again(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(io.BytesIO(saved(image, quality=quality))).convert("RGB")
 
@@ -137,6 +146,12 @@ COPIES = {
     "enlarged back from three quarters": lambda i: saved(
         i.resize((480, 360), Image.Resampling.BILINEAR).resize(i.size, Image.Resampling.LANCZOS), quality=86
     ),
+    "enlarged back, pixels doubled": lambda i: saved(
+        i.resize((256, 192), Image.Resampling.BICUBIC).resize(i.size, Image.Resampling.NEAREST), quality=90
+    ),
+    "blurred widely": lambda i: saved(i.filter(ImageFilter.GaussianBlur(3.5)), "PNG"),
+    "lined": lambda i: saved(lined(i), quality=75),
+    "lined, in another format": lambda i: saved(lined(i), "PNG"),
     "marked all over": lambda i: saved(tiled(i), quality=88),
     "another format": lambda i: saved(i, "PNG"),
     "cropped": lambda i: saved(i.crop((30, 20, 600, 450)), quality=95),
@@ -176,6 +191,20 @@ def test_a_grey_original_is_not_a_copy_of_a_tinted_one(tmp_path: Path) -> None:
     grey = ImageOps.grayscale(drawn())
     tinted = saved(ImageOps.colorize(grey, "black", "#ffe8c0"), quality=70)
     assert judged(saved(grey.convert("RGB"), quality=85), tinted, tmp_path).original == 1
+
+
+def test_a_coloured_band_over_a_grey_picture_is_no_colour_that_the_other_lost(tmp_path: Path) -> None:
+    original = saved(ImageOps.grayscale(drawn()).convert("RGB"), quality=80)
+    copy = Image.open(io.BytesIO(original)).convert("RGB")
+    ImageDraw.Draw(copy).rectangle((0, 0, 640, 90), "#7a8c10")
+    assert judged(original, saved(copy, quality=90), tmp_path).original == 1
+
+
+def test_what_takes_energy_away_is_no_noise(tmp_path: Path) -> None:
+    coarse = saved(drawn(), quality=60)
+    through = Image.open(io.BytesIO(saved(Image.open(io.BytesIO(coarse)).convert("RGB"), "WEBP", quality=45)))
+    found = judged(coarse, saved(through.convert("RGB"), quality=92), tmp_path)
+    assert found.reason != "noise was added to the other"
 
 
 def test_noise_that_was_added_is_told_from_noise_that_was_lost(tmp_path: Path) -> None:

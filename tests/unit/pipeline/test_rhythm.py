@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.rhythm import LENGTH, UNTOLD, compare_rhythms, find_rhythm, measure_rhythm
+from pipeline.rhythm import LENGTH, UNTOLD, compare_fours, compare_rhythms, find_rhythm, measure_rhythm
 from tests.unit.pipeline.test_originals import drawn, saved
 
 
@@ -56,3 +56,12 @@ def test_every_shape_has_one(shape: tuple[int, int]) -> None:
     found = measure_rhythm(noise)
     assert len(found) == LENGTH
     assert all(np.isfinite(find_rhythm(found, ratio)).all() for ratio in (1.16, 1.6, 2.0, 4.0, 9.0))
+
+
+@pytest.mark.parametrize("quality", [30, 60])
+def test_webp_leaves_blocks_of_four_that_jpeg_has_not(quality: int) -> None:
+    image = drawn()
+    webp = Image.open(io.BytesIO(saved(image, "WEBP", quality=quality, method=2))).convert("RGB")
+    ours, theirs = rhythm_of(through_jpeg(image, 88)), rhythm_of(through_jpeg(webp, 93))
+    assert compare_fours(theirs, ours) > 1.2
+    assert compare_fours(ours, theirs) == -compare_fours(theirs, ours)

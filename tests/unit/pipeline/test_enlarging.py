@@ -1,0 +1,55 @@
+"""Was the larger one enlarged? On a page, only its patches and its rhythm tell."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipeline.enlarging import is_enlarged_on_page
+from store.records import Traces
+from tests.unit.pipeline.test_descent import NOTHING
+from tests.unit.pipeline.test_originals import saved, seen
+
+
+def scene(width: int, height: int) -> Image.Image:
+    """Texture that falls off with frequency as natural pictures do."""
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+    phases = np.random.default_rng(7).normal(size=(height, width, 2)) @ (1, 1j)
+    grey = np.fft.ifft2(phases / np.maximum(frequency, 1 / width)).real
+    levels = (128 + 45 * grey / grey.std()).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(levels).convert("RGB")
+
+
+def on_page(picture: Image.Image, folder: Path, form: str, **options: object) -> Traces:
+    width, height = picture.size
+    page = Image.new("RGB", (width, height * 2), "#f4f4f6")
+    page.paste(picture, (0, height // 2))
+    pen = ImageDraw.Draw(page)
+    for line in range(5):
+        pen.text((20, 2 * height - 90 + 16 * line), "words below the picture " * 4, "black")
+    traces = seen(saved(page, form, **options), folder)[0].traces
+    assert traces is not None
+    return traces
+
+
+@pytest.mark.parametrize("ratio", [1.7, 2.2, 2.6])
+@pytest.mark.parametrize("way", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+@pytest.mark.parametrize(("form", "quality"), [("PNG", 100), ("JPEG", 85), ("WEBP", 85)])
+def test_an_enlarged_picture_on_a_page_is_told(
+    ratio: float, way: Image.Resampling, form: str, quality: int, tmp_path: Path
+) -> None:
+    large = scene(400, 300).resize((round(400 * ratio), round(300 * ratio)), way)
+    options: dict[str, object] = {} if form == "PNG" else {"quality": quality}
+    assert is_enlarged_on_page(on_page(large, tmp_path, form, **options), ratio)
+
+
+@pytest.mark.parametrize("ratio", [1.7, 2.0, 2.6])
+def test_a_large_picture_on_a_page_is_not_taken_for_an_enlarged_one(ratio: float, tmp_path: Path) -> None:
+    assert not is_enlarged_on_page(on_page(scene(1280, 960), tmp_path, "JPEG", quality=90), ratio)
+
+
+def test_without_a_rhythm_or_patches_nothing_is_told(tmp_path: Path) -> None:
+    assert not is_enlarged_on_page(NOTHING, 2.0)
+    flat = on_page(Image.new("RGB", (800, 600), "#808080"), tmp_path, "PNG")
+    assert not is_enlarged_on_page(flat, 2.0)
