@@ -57,13 +57,14 @@ def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _F
     source_lacks, target_lacks = 1 - framing.target_covered, 1 - framing.source_covered
     if max(source_lacks, target_lacks) < _MIN_CUT:
         return Relation.SAME, ""
+    seam = framing.inset or framing.pasted  # on other content, or on a blank page
     if source_lacks < _MIN_CUT:
         onto = np.asarray(np.linalg.inv(place.onto))
         filled = is_filled(place.source, place.target, onto, max_fill_levels)
-        relation, whole = _within(place, onto, place.source, filled=filled, seam=framing.inset)
+        relation, whole = _within(place, onto, place.source, filled=filled, seam=seam)
         return relation, "source" if whole == "larger" else "target"
     if target_lacks < _MIN_CUT:
-        relation, whole = _within(place, place.onto, place.target, filled=framing.filled, seam=framing.inset)
+        relation, whole = _within(place, place.onto, place.target, filled=framing.filled, seam=seam)
         return relation, "target" if whole == "larger" else "source"
     if framing.whole and framing.filled:  # a turned picture in its old frame, with empty corners
         fresh = is_filled(place.target, place.source, place.onto, max_fill_levels)
