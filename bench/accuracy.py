@@ -52,8 +52,9 @@ from bench.embedders import (
 from bench.gallery import Gallery
 from bench.growth import Looks, forecast, hash_share, shares, tail_points
 from bench.matcher import TIERS, Opened, accepted, gallery_of, match, open_album, outcomes, tier_names
+from bench.neighbours import against_neighbours
 from bench.program import keepers, overall, read_log, read_reviewed, scan, tally
-from bench.scorecard import MATCHER, curves, fill_page, tables, write_sheets
+from bench.scorecard import AGAINST_NEIGHBOURS, MATCHER, curves, fill_page, tables, write_sheets
 from daemon.config import Settings, parse_settings
 from daemon.terminal import progress, say, table
 from pipeline.embedding import model_facts
@@ -214,6 +215,7 @@ def ranked(
     originals, copies = stored_vectors(opened)
     judge(MATCHER, matched(work, opened)[0])
     judge(opened.knowledge.model_id, copies @ originals.T)
+    judge(AGAINST_NEIGHBOURS, against_neighbours(originals, copies))
     methods = dict(HASHES)
     for entry in extra:
         model, _, weights = entry.partition("=")

@@ -17,6 +17,7 @@ from bench.copies import KINDS
 from bench.program import DEGRADED, overall
 
 MATCHER = "whole matcher"
+AGAINST_NEIGHBOURS = "the same, against neighbours"
 _OUTCOMES = ("pixels", "copy", "edited", "similar", "none")
 _BRIEF = ("micro_ap", "recall_99")
 _SHEET_SIDE_PIXELS = 480

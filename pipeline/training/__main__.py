@@ -28,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--bases", type=int, default=128, help="pictures per batch, each in three views")
+    made.add_argument(
+        "--rivals", type=float, default=0.0, help="share of a batch in pairs of different pictures of one scene"
+    )
     made.add_argument("--queue", type=int, default=8192, help="earlier keys that serve as strangers")
     made.add_argument("--learning-rate", type=float, default=1.5e-3)
     made.add_argument("--freeze-at", type=float, default=0.7, help="share of the time with batch statistics of its own")
@@ -90,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         learning_rate=options.learning_rate,
         freeze_at=options.freeze_at,
         last_momentum=options.last_momentum,
-        plan=BatchPlan(bases=options.bases),
+        plan=BatchPlan(bases=options.bases, rival_share=options.rivals),
         nets=tuple(options.net) if options.net else (NetPlan(),),
     )
     state = run(pack, options.out, settings)[0]

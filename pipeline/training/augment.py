@@ -233,6 +233,11 @@ def base_picture(image: Pixels, donor: Pixels, rng: Generator) -> tuple[Pixels, 
     """
     if rng.random() < 0.04:
         return drawn_picture(rng), False
+    return reworked(image, donor, rng), True
+
+
+def reworked(image: Pixels, donor: Pixels, rng: Generator) -> Pixels:
+    """Cut, blend, mirror or recolour a picture, or leave it; the same generator does the same to another picture."""
     if rng.random() < 0.45:
         image = crop(image, rng, 0.45, 1.0)
     if rng.random() < 0.06:
@@ -246,7 +251,7 @@ def base_picture(image: Pixels, donor: Pixels, rng: Generator) -> tuple[Pixels, 
         image = colour(image, rng, 1.5)
     if rng.random() < 0.15:
         image = tone(image, rng, 0.7)
-    return image, True
+    return image
 
 
 def weak_view(image: Pixels, rng: Generator, side_pixels: int) -> Pixels:

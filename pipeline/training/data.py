@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.augment import base_picture, strong_view, weak_view
+from pipeline.training.augment import Pixels, base_picture, strong_view, weak_view
+from pipeline.training.scenes import rival_bases
 
 PACK_SIDE_PIXELS = 160
 THUMB_SIDE_PIXELS = 12
@@ -58,6 +59,31 @@ class Batch:
     weak: NDArray[np.uint8]  # [n, s, s, 3]
     strong: NDArray[np.uint8]  # [views * n, s, s, 3], all first views, then all second views
     donors: NDArray[np.int64]  # [views * n]; the picture that a strong view may show as well
+    rivals: NDArray[np.int64]  # [n]; the row of another shot of the same scene, −1 for none
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """State how many base pictures a batch has, strong views of each, and which share are look-alikes of others.
+
+    `rival_share` of them stand in pairs that show one scene and are strangers nevertheless: half of the pairs begin
+    with a picture that has rivals, and where it has some, `real_share` of the pairs are real shots, the rest made.
+    """
+
+    bases: int = 128
+    views: int = 2
+    look_alike_share: float = 0.25
+    rival_share: float = 0.0
+    real_share: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Hold what batches are drawn by: weights `[n]`, look-alikes `[n, k]` and rivals `[n, r]` (−1: none)."""
+
+    weights: NDArray[np.float64]
+    alike: NDArray[np.int64]
+    rivals: NDArray[np.int64]
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -161,49 +187,81 @@ def sampling_weights(pack: Pack, most_per_set: int) -> NDArray[np.float64]:
     return shares
 
 
-def choose(
-    weights: NDArray[np.float64], alike: NDArray[np.int64], plan: BatchPlan, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Choose the base pictures `[bases]` of a batch, the last of them look-alikes of the first."""
+def choose(sampling: Sampling, plan: BatchPlan, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+    """Choose the base pictures `[bases]` of a batch, and the row of the rival of each (−1: none).
+
+    The last are look-alikes of the first; between them lie the pairs of rivals.
+    """
+    weights, alike = sampling.weights, sampling.alike
     chosen = rng.choice(len(weights), plan.bases, replace=False, p=weights).astype(np.int64)
-    for place in range(round(plan.bases * plan.look_alike_share)):
+    rivals = np.full(plan.bases, -1, np.int64)
+    look_alikes_wanted = round(plan.bases * plan.look_alike_share)
+    for place in range(look_alikes_wanted):
         other = int(alike[chosen[place], int(rng.integers(0, alike.shape[1]))])
         if other >= 0 and other not in chosen:
             chosen[plan.bases - 1 - place] = other
-    return chosen
+    pairs = min(round(plan.bases * plan.rival_share), plan.bases - 2 * look_alikes_wanted) // 2
+    for place in range(look_alikes_wanted, look_alikes_wanted + pairs):
+        _pair_up(chosen, rivals, (place, place + pairs), sampling, plan, rng)
+    return chosen, rivals
+
+
+def _pair_up(
+    chosen: NDArray[np.int64],
+    rivals: NDArray[np.int64],
+    rows: tuple[int, int],
+    sampling: Sampling,
+    plan: BatchPlan,
+    rng: np.random.Generator,
+) -> None:
+    """Let two rows of a batch be shots of one scene: two real ones, or one picture that is to be made into two."""
+    first, second = rows
+    bursts = np.flatnonzero(sampling.rivals[:, 0] >= 0)
+    if len(bursts) and rng.random() < 0.5:
+        shares = sampling.weights[bursts] / sampling.weights[bursts].sum()
+        begin = int(rng.choice(bursts, p=shares))
+        chosen[first] = begin if begin not in chosen else chosen[first]
+    known = sampling.rivals[chosen[first]]
+    known = known[(known >= 0) & ~np.isin(known, chosen)]
+    real = len(known) > 0 and rng.random() < plan.real_share
+    chosen[second] = rng.choice(known) if real else chosen[first]
+    rivals[first], rivals[second] = second, first
 
 
 def make_batch(
-    pack: Pack,
-    weights: NDArray[np.float64],
-    alike: NDArray[np.int64],
-    number: int,
-    seed: int,
-    plan: BatchPlan,
-    side: int,
-    severity: float,
+    pack: Pack, sampling: Sampling, number: int, seed: int, plan: BatchPlan, side: int, severity: float
 ) -> Batch:
     """Build batch `number`: a pure function of its arguments."""
     rng = np.random.default_rng((seed, number))
-    chosen = choose(weights, alike, plan, rng)
+    chosen, rivals = choose(sampling, plan, rng)
     weak = np.empty((plan.bases, side, side, 3), np.uint8)
     strong = np.empty((plan.views, plan.bases, side, side, 3), np.uint8)
-    ids = chosen.copy()
     donors = rng.integers(0, len(pack), (plan.views, plan.bases))
-    for row, index in enumerate(chosen):
-        base, known = base_picture(pack.picture(index), pack.picture(int(rng.integers(0, len(pack)))), rng)
-        if not known:
-            ids[row] = -1
+    bases, ids = _bases(pack, chosen, rivals, rng)
+    for row, base in enumerate(bases):
         weak[row] = weak_view(base, rng, side)
         for view in range(plan.views):
             strong[view, row] = strong_view(base, pack.picture(donors[view, row]), rng, side, severity)
-    return Batch(number, ids, weak, strong.reshape(-1, side, side, 3), donors.ravel())
+    return Batch(number, ids, weak, strong.reshape(-1, side, side, 3), donors.ravel(), rivals)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPlan:
-    """State how many base pictures a batch has, strong views of each, and which share are look-alikes of others."""
-
-    bases: int = 128
-    views: int = 2
-    look_alike_share: float = 0.25
+def _bases(
+    pack: Pack, chosen: NDArray[np.int64], rivals: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[list[Pixels], NDArray[np.int64]]:
+    """Make a new original out of every picture chosen, and of two rivals two of one scene; −1 names one drawn."""
+    bases: list[Pixels] = []
+    ids = chosen.copy()
+    made: dict[int, Pixels] = {}
+    for row, index in enumerate(chosen):
+        donor = pack.picture(int(rng.integers(0, len(pack))))
+        if row in made:
+            base = made.pop(row)
+        elif rivals[row] >= 0:
+            other = int(chosen[rivals[row]])
+            shots = pack.picture(index), pack.picture(other)
+            base, made[int(rivals[row])] = rival_bases(shots, donor, rng, move=other == index)
+        else:
+            base, known = base_picture(pack.picture(index), donor, rng)
+            ids[row] = index if known else -1
+        bases.append(base)
+    return bases, ids

@@ -48,28 +48,39 @@ def forbidden_pairs(left: Tensor, right: Tensor, unlabelled: Tensor) -> Tensor:
     return known | (right == -2)[None, :]
 
 
-def stranger_scores(
-    queries: Tensor, keys: Tensor, ids: Tensor, donors: Tensor, memory: KeyQueue, unlabelled: Tensor
-) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Say what is known about the pictures of a batch of `n` bases in `v` strong views each."""
+
+    ids: Tensor  # [n]; numbers of the pictures
+    donors: Tensor  # [v * n]; numbers of pictures that a strong view shows as well
+    rivals: Tensor  # [n]; rows of other shots of the same scene, −1 for none
+
+
+def stranger_scores(queries: Tensor, keys: Tensor, facts: Known, memory: KeyQueue, unlabelled: Tensor) -> Tensor:
     """Return the cosines `[v * n, n + queue + v * n]` of queries to everything that is another picture.
 
     Columns are the keys of the batch, the queue, and the other queries; what is no negative holds the lowest float:
-    also the picture of number `donors` `[v * n]` that was pasted into a query, for the query shows it as well.
+    also a picture that was pasted into a query, for the query shows it as well. Rivals are strangers even where both
+    were made of one picture.
     """
     count = len(keys)
-    all_ids = ids.repeat(len(queries) // count)
+    views = len(queries) // count
+    ids, all_ids = facts.ids, facts.ids.repeat(views)
     own = torch.arange(len(queries), device=queries.device) % count
     low = torch.finfo(torch.float32).min
     same_base = own[:, None] == own[None, :count]
     same_twin = own[:, None] == own[None, :]
 
+    rival = facts.rivals.repeat(views)[:, None] == own[None, :]
+
     def known(others: Tensor) -> Tensor:
-        return forbidden_pairs(all_ids, others, unlabelled) | (donors[:, None] == others[None, :])
+        return forbidden_pairs(all_ids, others, unlabelled) | (facts.donors[:, None] == others[None, :])
 
     parts = (
-        (queries @ keys.T).masked_fill(known(ids) | same_base, low),
+        (queries @ keys.T).masked_fill(known(ids) & ~rival[:, :count] | same_base, low),
         (queries @ memory.keys.T).masked_fill(known(memory.ids), low),
-        (queries @ queries.T).masked_fill(known(all_ids) | same_twin, low),
+        (queries @ queries.T).masked_fill(known(all_ids) & ~rival | same_twin, low),
     )
     return torch.cat(parts, dim=1)
 
@@ -77,8 +88,7 @@ def stranger_scores(
 def copy_loss(
     queries: Tensor,
     keys: Tensor,
-    ids: Tensor,
-    donors: Tensor,
+    known: Known,
     memory: KeyQueue,
     unlabelled: Tensor,
     settings: ObjectiveSettings,
@@ -89,7 +99,7 @@ def copy_loss(
     All stay on their device.
     """
     count = len(keys)
-    strangers = stranger_scores(queries, keys, ids, donors, memory, unlabelled)
+    strangers = stranger_scores(queries, keys, known, memory, unlabelled)
     negatives = torch.logsumexp(strangers / settings.temperature, dim=1)
     positive = (queries * keys.repeat(len(queries) // count, 1)).sum(dim=1)
     found = functional.softplus(negatives - positive / settings.temperature).mean()

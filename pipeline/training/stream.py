@@ -18,7 +18,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.data import Batch, BatchPlan, look_alikes, make_batch, open_pack, sampling_weights
+from pipeline.training.data import (
+    Batch,
+    BatchPlan,
+    Pack,
+    Sampling,
+    look_alikes,
+    make_batch,
+    open_pack,
+    sampling_weights,
+)
+from pipeline.training.rivals import open_rivals
 
 _MOST_PER_SET = 1200
 # Batches that wait while others are made, besides one for every worker.
@@ -34,7 +44,7 @@ class _Shared:
 
     memory: Any  # uint8 [slots * slot bytes]
     free: Any  # queue of empty slots
-    full: Any  # queue of (slot, number, side, ids, donors)
+    full: Any  # queue of (slot, number, side, ids, donors, rivals)
     following: Any  # number of the next batch
     side: Any
     severity: Any
@@ -118,12 +128,12 @@ class BatchStream:
 
     def _taken(self, timeout_seconds: float, side: int) -> Batch | None:
         """Copy a batch out of its slot; None for one made before the side changed."""
-        slot, number, made_side, ids, donors = self._shared.full.get(timeout=timeout_seconds)
+        slot, number, made_side, ids, donors, rivals = self._shared.full.get(timeout=timeout_seconds)
         views = None
         if made_side == side:
             views = slot_views(self._shared.memory, slot, self._plan, self._most_pixels, side).copy()
         self._shared.free.put(slot)
-        return None if views is None else Batch(number, ids, views[: len(ids)], views[len(ids) :], donors)
+        return None if views is None else Batch(number, ids, views[: len(ids)], views[len(ids) :], donors, rivals)
 
     def _again(self) -> Batch:
         # The oldest first: what was seen last is least worth seeing again.
@@ -148,6 +158,13 @@ def _turned(views: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.ascontiguousarray(np.rot90(views, int(rng.integers(1, 4)), axes=(1, 2)))
 
 
+def sampling_of(pack: Pack, pack_folder: Path) -> Sampling:
+    """Return what batches of a pack are drawn by, with its rivals where these were sought."""
+    rivals = open_rivals(pack_folder)
+    near = np.full((len(pack), 1), -1, np.int64) if rivals is None else rivals.near
+    return Sampling(sampling_weights(pack, _MOST_PER_SET), look_alikes(pack), near)
+
+
 def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, most_pixels: int, shared: _Shared) -> None:
     """Augment at low priority until told to stop or left alone."""
     # Where the first core is busy with other work, the training core's own helper must keep up.
@@ -156,7 +173,7 @@ def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, most_pixels:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
     pack = open_pack(pack_folder)
-    weights, alike = sampling_weights(pack, _MOST_PER_SET), look_alikes(pack)
+    sampling = sampling_of(pack, pack_folder)
     parent = os.getppid()
     while not shared.stop.is_set() and os.getppid() == parent:
         try:
@@ -167,8 +184,8 @@ def _work(pack_folder: Path, plan: BatchPlan, seed: int, core: int, most_pixels:
             number = shared.following.value
             shared.following.value += 1
         side = shared.side.value
-        batch = make_batch(pack, weights, alike, number, seed, plan, side, shared.severity.value)
+        batch = make_batch(pack, sampling, number, seed, plan, side, shared.severity.value)
         views = slot_views(shared.memory, slot, plan, most_pixels, side)
         views[: plan.bases] = batch.weak
         views[plan.bases :] = batch.strong
-        shared.full.put((slot, number, side, batch.ids, batch.donors))
+        shared.full.put((slot, number, side, batch.ids, batch.donors, batch.rivals))

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from pipeline.models.compact import CompactNet, CompactShape
 from pipeline.training.data import Batch, BatchPlan, Pack, open_pack, unlabelled_pairs
-from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss
+from pipeline.training.objective import KeyQueue, Known, ObjectiveSettings, copy_loss
+from pipeline.training.rivals import build_rivals, open_rivals
 from pipeline.training.stream import BatchStream
 
 # On a processor small pictures come first: what is learnt early does not need the detail, and steps cost half. All
@@ -87,12 +88,11 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Hold a batch on the device: uint8 `[n, 3, s, s]` and `[views * n, 3, s, s]`, picture numbers as in `Batch`."""
+    """Hold a batch on the device: uint8 `[n, 3, s, s]` and `[views * n, 3, s, s]`, and what is known as in `Batch`."""
 
     weak: Tensor
     strong: Tensor
-    ids: Tensor
-    donors: Tensor
+    known: Known
 
 
 def side_at(settings: TrainingSettings, progress: float) -> int:
@@ -197,8 +197,8 @@ def as_tensor(views: NDArray[np.uint8]) -> Tensor:
 def on_device(batch: Batch, device: str) -> Views:
     """Move a batch to the device."""
     weak, strong = (as_tensor(views).to(device) for views in (batch.weak, batch.strong))
-    ids, donors = (torch.from_numpy(numbers).to(device) for numbers in (batch.ids, batch.donors))
-    return Views(weak, strong, ids, donors)
+    facts = (torch.from_numpy(numbers).to(device) for numbers in (batch.ids, batch.donors, batch.rivals))
+    return Views(weak, strong, Known(*facts))
 
 
 def shrunk(views: Tensor, side: int) -> Tensor:
@@ -215,17 +215,17 @@ def take_step(
     for group in state.optimizer.param_groups:
         group["lr"] = rate_at(settings, state.step, progress)
     set_mode(state, frozen=progress >= settings.freeze_at)
-    with torch.autocast(views.ids.device.type, torch.bfloat16):
+    with torch.autocast(views.weak.device.type, torch.bfloat16):
         with torch.no_grad():
             keys = state.average(shrunk(views.weak, state.side)).float()
         queries = state.net(shrunk(views.strong, state.side)).float()
     ramp = 1.0 if state.going_on else min(1.0, state.step / 400)
-    loss, parts = copy_loss(queries, keys, views.ids, views.donors, state.memory, unlabelled, settings.objective, ramp)
+    loss, parts = copy_loss(queries, keys, views.known, state.memory, unlabelled, settings.objective, ramp)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), 3.0)
     state.optimizer.step()
-    state.memory.push(keys, views.ids)
+    state.memory.push(keys, views.known.ids)
     follow(state, momentum_at(settings, state.step, progress))
     state.step += 1
     return {"loss": loss.detach(), "gradient": norm, **parts}
@@ -260,7 +260,7 @@ def run(pack_folder: Path, out: Path, settings: TrainingSettings) -> list[RunSta
     """Train until the minutes are used up, going on from the checkpoints in `out` if there are any."""
     pack: Pack = open_pack(pack_folder)
     torch.backends.cudnn.benchmark = True
-    unlabelled = torch.from_numpy(unlabelled_pairs(pack)).to(settings.device)
+    unlabelled = torch.from_numpy(not_strangers(pack, pack_folder, settings)).to(settings.device)
     folders = [folder_of(out, settings, plan) for plan in settings.nets]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -282,6 +282,21 @@ def run(pack_folder: Path, out: Path, settings: TrainingSettings) -> list[RunSta
                 save_checkpoint(state, folder)
         write_line(log, {"event": "end", "step": states[0].step, "seconds": round(states[0].trained_seconds, 1)})
     return states
+
+
+def not_strangers(pack: Pack, pack_folder: Path, settings: TrainingSettings) -> NDArray[np.bool_]:
+    """Mark pairs of pictures `[n, n]` that are no negatives; seek rivals first where the plan wants them."""
+    if settings.plan.rival_share <= 0:
+        return unlabelled_pairs(pack)
+    rivals = open_rivals(pack_folder)
+    if rivals is None:
+        first = settings.nets[0]
+        if first.weights is None:
+            raise ValueError("rivals are sought with the weights of the first network: give them as NAME:SIDE@FILE")
+        build_rivals(pack_folder, Path(first.weights), first.side)
+        rivals = open_rivals(pack_folder)
+        assert rivals is not None, "they were just written"
+    return rivals.unlabelled()
 
 
 def loop(

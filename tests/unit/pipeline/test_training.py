@@ -21,13 +21,13 @@ from pipeline.training.augment import base_picture, squash, strong_view, weak_vi
 from pipeline.training.data import (
     BatchPlan,
     build_pack,
-    look_alikes,
     make_batch,
     open_pack,
     sampling_weights,
     unlabelled_pairs,
 )
-from pipeline.training.objective import KeyQueue, ObjectiveSettings, copy_loss, forbidden_pairs, stranger_scores
+from pipeline.training.objective import KeyQueue, Known, ObjectiveSettings, copy_loss, forbidden_pairs, stranger_scores
+from pipeline.training.stream import sampling_of
 from pipeline.training.train import (
     SMALL_SIDE,
     NetPlan,
@@ -114,10 +114,8 @@ def test_a_large_set_does_not_drown_the_others(pack_folder: Path) -> None:
 
 def test_a_batch_is_the_same_for_the_same_number(pack_folder: Path) -> None:
     pack = open_pack(pack_folder)
-    weights, plan = sampling_weights(pack, 100), BatchPlan(bases=6, views=2)
-    first, second, other = (
-        make_batch(pack, weights, look_alikes(pack), number, 1, plan, 32, 1.0) for number in (3, 3, 4)
-    )
+    sampling, plan = sampling_of(pack, pack_folder), BatchPlan(bases=6, views=2)
+    first, second, other = (make_batch(pack, sampling, number, 1, plan, 32, 1.0) for number in (3, 3, 4))
     assert np.array_equal(first.strong, second.strong)
     assert not np.array_equal(first.strong, other.strong)
     assert first.weak.shape == (6, 32, 32, 3)
@@ -139,16 +137,17 @@ def test_strangers_are_negatives_and_look_alikes_are_not() -> None:
 def test_the_loss_rewards_finding_the_own_picture() -> None:
     keys = torch.eye(16)[:4]
     memory, unlabelled = KeyQueue(32, 16), torch.eye(4, dtype=torch.bool)
-    ids, donors = torch.arange(4), torch.full((8,), 99)
-    right, facts = copy_loss(keys.repeat(2, 1), keys, ids, donors, memory, unlabelled, ObjectiveSettings())
-    wrong, _ = copy_loss(keys.roll(1, 0).repeat(2, 1), keys, ids, donors, memory, unlabelled, ObjectiveSettings())
+    known = Known(torch.arange(4), torch.full((8,), 99), torch.full((4,), -1))
+    right, facts = copy_loss(keys.repeat(2, 1), keys, known, memory, unlabelled, ObjectiveSettings())
+    wrong, _ = copy_loss(keys.roll(1, 0).repeat(2, 1), keys, known, memory, unlabelled, ObjectiveSettings())
     assert right < wrong
     assert facts["top1"] == 1.0
 
 
 def test_a_picture_that_was_pasted_in_is_no_stranger() -> None:
     keys, memory, unlabelled = torch.eye(16)[:4], KeyQueue(32, 16), torch.eye(4, dtype=torch.bool)
-    scores = stranger_scores(keys, keys, torch.arange(4), torch.tensor([2, 99, 99, 99]), memory, unlabelled)
+    known = Known(torch.arange(4), torch.tensor([2, 99, 99, 99]), torch.full((4,), -1))
+    scores = stranger_scores(keys, keys, known, memory, unlabelled)
     lowest = torch.finfo(torch.float32).min
     assert scores[0, :4].tolist() == [lowest, 0.0, lowest, 0.0]
     assert scores[1, :4].tolist() == [0.0, lowest, 0.0, 0.0]
@@ -180,7 +179,7 @@ def test_a_run_goes_on_where_it_stopped(pack_folder: Path, tmp_path: Path) -> No
     plan = NetPlan(side=32, shape=SMALL)
     settings = replace(TrainingSettings(), nets=(plan,), queue_size=64, plan=BatchPlan(bases=6))
     unlabelled = torch.from_numpy(unlabelled_pairs(pack))
-    batch = make_batch(pack, sampling_weights(pack, 100), look_alikes(pack), 0, 1, settings.plan, 32, 1.0)
+    batch = make_batch(pack, sampling_of(pack, pack_folder), 0, 1, settings.plan, 32, 1.0)
     state = start(settings, plan)
     assert not load_checkpoint(state, tmp_path)
     for _ in range(2):
