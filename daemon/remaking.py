@@ -3,6 +3,7 @@
 from daemon.session import Session
 from daemon.terminal import Advance
 from daemon.workers import WorkerPool
+from pipeline.matching import is_measured_by_another, remember_measurer
 from pipeline.measuring import MeasureTask
 from store.records import ImageState, Measurement, Observation
 
@@ -12,10 +13,13 @@ _LEVELS = 2  # bytes of them that are measured now
 def remake_previews(session: Session, advance: Advance) -> tuple[int, int]:
     """Decode every image whose preview is missing or whose traces nobody looked for, or only for some.
 
-    Return how many missing previews were made, and how many could not be.
+    A catalog measured by an earlier version is measured again as a whole, so far as its files are there. Return how
+    many missing previews were made, and how many could not be.
     """
     previews = session.flow.knowledge.previews
-    wanted = _incomplete(session)
+    outdated = is_measured_by_another(session.catalog)
+    wanted = _incomplete(session, all_of_them=outdated)
+    measured = 0
     lacking = {path for path, image in wanted.items() if not previews.has(image.sha256)}
     made, done, waiting = 0, 0, list(wanted)
     with WorkerPool(session.settings.workers, session.settings.decode, session.settings.quality) as pool:
@@ -28,12 +32,15 @@ def remake_previews(session: Session, advance: Advance) -> tuple[int, int]:
                     previews.write(result.hashes.sha256, result.preview)
                     _measured_again(session, wanted[task.path].id, result)
                     made += task.path in lacking
+                    measured += 1
             advance(done, len(wanted))
+    if outdated and measured == len(wanted):
+        remember_measurer(session.catalog)
     return made, len(lacking) - made
 
 
-def _incomplete(session: Session) -> dict[str, ImageState]:
-    """Return, by the path of one of its files, every image that lacks its preview or its traces."""
+def _incomplete(session: Session, *, all_of_them: bool) -> dict[str, ImageState]:
+    """Return, by the path of one of its files, every image that lacks its preview or its traces, or every one."""
     previews, catalog = session.flow.knowledge.previews, session.catalog
     found: dict[str, ImageState] = {}
     ids = catalog.image_ids()
@@ -41,7 +48,7 @@ def _incomplete(session: Session) -> dict[str, ImageState]:
         files = catalog.files_of(ids[start : start + 500])
         for image in catalog.images(ids[start : start + 500]).values():
             seen = image.observation
-            if seen is not None and (_lacks_traces(seen) or not previews.has(image.sha256)):
+            if seen is not None and (all_of_them or _lacks_traces(seen) or not previews.has(image.sha256)):
                 file = files[image.id][0]
                 found[file.lies_at or file.stat.path] = image
     return found

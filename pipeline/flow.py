@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.knowledge import Knowledge
 from pipeline.looking import Ask, look_ahead
-from pipeline.matching import VERIFIER_VERSION, remember_verifier
+from pipeline.matching import VERIFIER_VERSION, remember_measurer, remember_verifier
 from pipeline.measuring import remodel
 from pipeline.opening import FlowSettings, open_knowledge
 from pipeline.quality import judge_quality
@@ -66,6 +66,7 @@ class Flow:
         self._warming = False
         self.ask: Ask | None = None  # worker processes that take second looks, where there are any
         if catalog.remembered(_SETTINGS_KEY) is None:
+            remember_measurer(catalog)
             self._remember_settings()
         self._open()
 
@@ -356,15 +357,14 @@ class Flow:
     def _requalify(self) -> None:
         """Judge quality again from stored numbers."""
         with self._catalog.transaction():
-            for image_id in self._catalog.image_ids():
-                image = self._catalog.image(image_id)
+            for image in map(self._catalog.image, self._catalog.image_ids()):
                 seen = image.observation
                 if seen is None:
                     continue
                 kind, reason = judge_quality(seen.quality, self._settings.quality, seen.picture)
                 reject = None if kind is VerdictKind.KEEP else kind
                 if reject is not image.reject:
-                    self._catalog.set_reject(image_id, reject, reason if reject else "")
+                    self._catalog.set_reject(image.id, reject, reason if reject else "")
 
     def _lacking(self, limit: int) -> list[tuple[int, bytes]]:
         wanted = self._catalog.without_embedding(self._models.wanted.model_id, limit + len(self._unpreviewed))

@@ -25,6 +25,7 @@ _DETAIL_SHARE = 0.76
 # Squared grey levels that storing adds to the fine detail of a preview: two of one hazy picture differ by twice that,
 # two exposures of the haziest by four times as much.
 _ROUNDED = 0.17
+_HAZY = 1.0  # squared grey levels of detail up to which that is asked; from twice as many on it is not
 _MIN_CELLS = 30
 _BLACK, _WHITE = 12.0, 243.0  # grey levels: where a cell is cut off, its grain is too
 _NOTHING = 0.3  # squared grey levels: the energy of a cell without detail
@@ -47,7 +48,9 @@ def shared_detail(s: Float, t: Float, valid: NDArray[np.bool_], noise: float = 0
     least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
     known = _DETAIL_SHARE * noise**2 * float(kept.sum())
     shared = float((fine_s * fine_t).sum())
-    told = max(least - _ROUNDED * float(kept.sum()), least / 2)
+    seen = float(kept.sum()) + 1e-3
+    hazy = min(max(2 - least / (_HAZY * seen), 0.0), 1.0)
+    told = max(least - hazy * _ROUNDED * seen, least / 2)
     return shared / (told + 1e-3), shared / (max(told - known, least / 2) + 1e-3)
 
 

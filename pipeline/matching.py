@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.compression import FileFacts
 from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
+from pipeline.measuring import MEASURER_VERSION
 from pipeline.originals import Preference, find_original
 from pipeline.settings import VerifySettings
 from pipeline.tasks import LookTask, compare, prepare_stored
@@ -29,6 +30,7 @@ from store.records import Evidence, ImageState, MatchKind, Observation, StoredLo
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 VERIFIER_VERSION = 11
 _VERIFIER_KEY = "judged_by"
+_MEASURER_KEY = "measured_by"
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
 
 
@@ -95,7 +97,8 @@ class Matcher:
         self._indexes = indexes
         self.thresholds = thresholds
         self._verify_settings = verify_settings
-        self._verifier = f"{VERIFIER_VERSION}-{crc32(repr(verify_settings).encode()):08x}"
+        measured = catalog.remembered(_MEASURER_KEY)  # what was seen on previews made before is looked at again
+        self._verifier = f"{VERIFIER_VERSION}-{crc32(repr((verify_settings, measured)).encode()):08x}"
         self._evidence: Recent[tuple[int, int], Evidence | None] = Recent(self._judge, 100_000)
         self._original: Recent[tuple[int, int], Preference] = Recent(self._ask, 100_000)
         self._near: Recent[int, NDArray[np.int64]] = Recent(self._search, 256)
@@ -263,6 +266,16 @@ def _facts(first: ImageState, second: ImageState) -> Facts:
 def remember_verifier(catalog: Catalog) -> None:
     """Note which second look all that a catalog says was judged by."""
     catalog.remember(_VERIFIER_KEY, str(VERIFIER_VERSION))
+
+
+def remember_measurer(catalog: Catalog) -> None:
+    """Note by which version all images of a catalog were measured."""
+    catalog.remember(_MEASURER_KEY, str(MEASURER_VERSION))
+
+
+def is_measured_by_another(catalog: Catalog) -> bool:
+    """Tell whether some images of a catalog were measured by another version than this one."""
+    return catalog.remembered(_MEASURER_KEY) != str(MEASURER_VERSION)
 
 
 def is_judged_by_another(catalog: Catalog) -> bool:

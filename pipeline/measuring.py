@@ -12,6 +12,8 @@ from pipeline.traces import measure_traces
 from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture, Traces
 
+# Raise it when another measurement of the same file is wanted: `reindex` then measures every image again.
+MEASURER_VERSION = 2
 _COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
 
 

@@ -325,7 +325,9 @@ def _judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySetti
     if judged.kind is MatchKind.EDITED:
         return judged if left.residual > HARDLY * seen.residual else _weighed(a, b, plain, settings, known)
     beside = left.residual > BESIDE_GAIN * seen.residual and left.drift_pixels > BESIDE_PIXELS
-    return replace(judged, kind=MatchKind.EDITED) if beside else judged
+    # Frame on frame it is no cut at all, but was resized by a few pixels.
+    whole = judged.framing.same or judged.framing.rounded or judged.place.frames_meet
+    return replace(judged, kind=MatchKind.EDITED) if beside and not whole else judged
 
 
 def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySettings, known: Known) -> _Judged:

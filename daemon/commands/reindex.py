@@ -15,7 +15,10 @@ from daemon.terminal import emit, plural, progress, say
 @state_option
 @json_option
 def command(config: Path | None, state: Path | None, as_json: bool) -> None:
-    """Make missing previews and embeddings, build the indexes anew, and judge everything again. Moves no file."""
+    """Make missing previews and embeddings, build the indexes anew, and judge everything again. Moves no file.
+
+    What an earlier version measured otherwise is measured again.
+    """
     from daemon.config import config_to_judge_with, load_settings
     from daemon.remaking import remake_previews
     from daemon.session import Session

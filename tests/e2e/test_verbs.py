@@ -127,6 +127,24 @@ def test_reindex_measures_again_what_an_earlier_version_measured_less_of(known: 
     catalog.close()
 
 
+def test_reindex_measures_a_catalog_of_an_earlier_version_again(known: Known, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    catalog = Catalog(state / "catalog.sqlite3")
+    catalog.remember("measured_by", "1")
+    preview = next((state / "previews").rglob("*.jpg"))
+    whole = preview.read_bytes()
+    preview.write_bytes(whole.replace(whole[-40:], whole[-41:-1]))  # as another version might have made it
+    before = {image: catalog.image(image).observation for image in catalog.image_ids()}
+    catalog.database.conn.execute("UPDATE observations SET sharpness = sharpness + 1")
+    answer = dedupd("reindex", "--state", state, "--json").json
+    assert (answer["previews_made"], answer["previews_lost"]) == (0, 0)
+    assert preview.read_bytes() == whole
+    assert {image: catalog.image(image).observation for image in before} == before
+    assert catalog.remembered("measured_by") != "1"
+    catalog.close()
+
+
 def test_reading_verbs_change_nothing(known: Known, tmp_path: Path) -> None:
     state = tmp_path / "state"
     shutil.copytree(known.state, state)

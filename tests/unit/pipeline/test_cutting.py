@@ -109,6 +109,12 @@ def test_what_lies_beside_a_plain_cut_was_framed_by_a_camera(seed: int, zoom: fl
     assert kinds(whole, nearer[35:665, 40:930]) == {MatchKind.EDITED}
 
 
+@pytest.mark.parametrize("size", [(310, 206), (310, 207), (311, 205)])
+def test_a_picture_resized_by_a_pixel_or_two_is_no_cut(size: tuple[int, int]) -> None:
+    whole = np.asarray(draw(3, (311, 207)), np.uint8)
+    assert kinds(whole, np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)) == {MatchKind.COPY}
+
+
 def test_a_hazy_picture_has_no_detail_that_a_copy_could_lack() -> None:
     hazy = np.asarray(cv2.GaussianBlur(fog(3), (0, 0), 12), np.uint8)
     for quality in (60, 80, 90):
