@@ -77,12 +77,18 @@ class Comparison:
     fine: tuple[Float, Float, Grey] | None = None  # both at half the size, tones made the same; where they lie
     noise: float = 0.0  # of compression that was taken off, in grey levels at half the size
     known: tuple[float, float] = 0.0, 0.0  # noise of compression that could be taken off, and the detail then
+    hazy: float = 0.0  # the detail, where what storing adds to a hazy picture is taken off
     curves: Curves | None = None  # of the tones, to be used again at a place near by
 
     @property
     def without_noise(self) -> "Comparison":
         """Take off what compression is known to have put on."""
         return replace(self, noise=self.known[0], detail=self.known[1])
+
+    @property
+    def without_haze(self) -> "Comparison":
+        """Take off what storing put on."""
+        return replace(self, detail=self.hazy)
 
     @property
     def grain(self) -> float:
@@ -145,7 +151,7 @@ def compare(
         return apart
     spot = _spot(seen, valid, chosen, cells, min_texture)
     known = noise / 2  # of a mean of four pixels
-    detail, known_detail = shared_detail(fine_s, fine_t, valid, known)
+    detail, known_detail, hazy = shared_detail(fine_s, fine_t, valid, known)
     sharpened = _match_sharpness(s, t, seen, cells, chosen)
     shifts = measure_shifts(sharpened, cells)
     drift = fit_drift(shifts, chosen, cells[1], cells[0])
@@ -153,7 +159,8 @@ def compare(
     counted = _count(sharpened, shifts, smooth, valid, chosen, spot, (min_texture, min_correlation, max_outlier))
     return replace(
         counted, detail=detail, drift=drift.matrix(target.shape, half[0]), drift_pixels=drift.furthest,
-        fine=(fine_s, fine_t, inside), known=(known, known_detail), curves=curves,
+        fine=(fine_s, fine_t, inside), known=(known, known_detail), hazy=hazy,
+        curves=curves,
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class Known:
 
     @property
     def saved(self) -> bool:
-        """Tell whether the coefficients of the files themselves show that one was merely saved from the other."""
+        """Tell whether one was merely saved from the other, in all blocks that were kept of them."""
         return self._beyond is not None and self._beyond <= 0
 
     @property

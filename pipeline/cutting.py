@@ -22,14 +22,20 @@ def find_cut(a: Grey, b: Grey, grids: Grids) -> Matrix | None:
 
     `grids` are how many pixels of each preview lie in one of its file, across and down. None where nothing fits.
     """
-    first, second = np.asarray(grids)
-    extents = np.array([a.shape[::-1], b.shape[::-1]]) / [first, second]  # pixels of the files, across and down
-    if (extents[0] < extents[1]).any():
-        found = find_cut(b, a, (grids[1], grids[0]))
+    # Pixels of the files, across and down: whole numbers, but for the rounding of two divisions.
+    ours, theirs = (np.rint(np.array(grey.shape[::-1]) / grid) for grey, grid in zip((a, b), grids, strict=True))
+    if ours.prod() < theirs.prod():
+        found = _find_part(b, a, theirs, ours, (grids[1], grids[0]))
         return None if found is None else np.asarray(np.linalg.inv(found))
-    if (extents[1] < LEAST_SIDE * extents[0]).any():
+    return _find_part(a, b, ours, theirs, grids)
+
+
+def _find_part(a: Grey, b: Grey, ours: Matrix, theirs: Matrix, grids: Grids) -> Matrix | None:
+    """Find where the second was cut from the first; `ours` and `theirs` are the sizes of their files."""
+    if (theirs > ours).any() or (theirs < LEAST_SIDE * ours).any():
         return None
-    exact = extents[1] * first  # size of the part, in pixels of the whole
+    first = np.asarray(grids[0])
+    exact = theirs * first  # size of the part, in pixels of the whole
     size = np.maximum(np.rint(exact), 1).astype(int)
     part = np.asarray(cv2.resize(b, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA), np.uint8)
     place = _seek(a, part)
@@ -42,11 +48,13 @@ def find_cut(a: Grey, b: Grey, grids: Grids) -> Matrix | None:
 
 def _seek(whole: Grey, part: Grey) -> Float | None:
     """Find the place of a part to a pixel: first at half the size, then near by."""
+    if min(part.shape) < 2 * COARSE * _MARGIN:
+        return None
     small, cut = (
         cv2.resize(grey, (grey.shape[1] // COARSE, grey.shape[0] // COARSE), interpolation=cv2.INTER_AREA)
         for grey in (whole, part)
     )
-    if min(cut.shape) < 2 * _MARGIN or (np.array(cut.shape) > small.shape).any():
+    if (np.array(cut.shape) > small.shape).any():
         return None
     _, alike, _, found = cv2.minMaxLoc(cv2.matchTemplate(small, cut, cv2.TM_CCOEFF_NORMED))
     if alike < MIN_ALIKE:

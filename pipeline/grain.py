@@ -34,24 +34,24 @@ _MIN_OWN = 0.05  # squared grey levels that each has alone in calm cells: less, 
 _MAX_SHARED = 0.99  # of the detail of the poorer one
 
 
-def shared_detail(s: Float, t: Float, valid: NDArray[np.bool_], noise: float = 0.0) -> tuple[float, float]:
+def shared_detail(s: Float, t: Float, valid: NDArray[np.bool_], noise: float = 0.0) -> tuple[float, float, float]:
     """Tell how much of the fine detail of the picture that has less of it is found in the other.
 
     Compression, blur and noise take detail away or add some in one of the two; what is left is the other's.
     Two exposures, or two pieces of the same carpet, each have detail of their own. `noise`, in grey levels of a pixel,
-    is known to be that of compression: in the second figure it is taken off, as white, but for half of all detail. What
-    storing a preview adds to each is taken off in both.
+    is known to be that of compression: in the second figure it is taken off, as white, but for half of all detail. In
+    the third what storing adds to the previews of hazy pictures is.
     """
     kept = cv2.resize(valid.astype(np.float32), (s.shape[1], s.shape[0]), interpolation=cv2.INTER_NEAREST)
     fine_s = (s - cv2.GaussianBlur(s, (0, 0), 1.0)) * kept
     fine_t = (t - cv2.GaussianBlur(t, (0, 0), 1.0)) * kept
     least = min(float((fine_s * fine_s).sum()), float((fine_t * fine_t).sum()))
-    known = _DETAIL_SHARE * noise**2 * float(kept.sum())
-    shared = float((fine_s * fine_t).sum())
     seen = float(kept.sum()) + 1e-3
+    shared = float((fine_s * fine_t).sum())
     hazy = min(max(2 - least / (_HAZY * seen), 0.0), 1.0)
-    told = max(least - hazy * _ROUNDED * seen, least / 2)
-    return shared / (told + 1e-3), shared / (max(told - known, least / 2) + 1e-3)
+    taken = 0.0, _DETAIL_SHARE * noise**2 * seen, hazy * _ROUNDED * seen
+    detail, known, without_haze = (shared / (max(least - part, least / 2) + 1e-3) for part in taken)
+    return detail, known, without_haze
 
 
 def own_grain(s: Float, t: Float, inside: Grey, noise: float = 0.0) -> float:

@@ -5,7 +5,7 @@ from pipeline.framing import Framing
 from pipeline.settings import VerifySettings
 from store.records import MatchKind
 
-MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression hides what would
+MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression, or haze, hides what would
 MAX_ODD_SAVED = 6  # the same, where the files show that one was saved from the other
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 # The same, of a mild cut, without and with pixel on pixel of the files: of true cuts one in a hundred has more, of the
@@ -35,8 +35,11 @@ def kind_of(
     if not flat and seen.agreement < settings.min_edited_agreement and seen.residual > settings.max_residual_moved:
         return None  # where half a picture was covered, the other half still fits exactly
     explained = _is_explained(seen, framing, recoloured, settings, few_colours, saved)
-    if not explained and seen.known[0] > 0 and seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE:
+    few = seen.odd_windows + seen.moved_windows <= MAX_ODD_COARSE
+    if not explained and few and seen.known[0] > 0:
         explained = _is_explained(seen.without_noise, framing, recoloured, settings, few_colours, saved)
+    if not explained and few and seen.spot_windows <= MAX_SPOT_WINDOWS:  # in haze the least thing stands out
+        explained = _is_explained(seen.without_haze, framing, recoloured, settings, few_colours, saved)
     return MatchKind.COPY if framing.whole and explained else MatchKind.EDITED
 
 

@@ -73,6 +73,27 @@ def test_the_place_of_a_cut_is_known_to_a_fraction_of_a_pixel(box: tuple[int, in
         assert np.abs(corner[:2] - [0.5 * grids[1][0] - 0.5, 0.5 * grids[1][1] - 0.5]).max() < 0.2
 
 
+@pytest.mark.parametrize("size", [(640, 480), (3000, 2000), (1280, 720), (800, 600), (7, 300), (300, 5)])
+def test_every_cut_at_one_side_is_looked_for_once(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(6)
+    for lost in range(1, min(size[0] // 5, 130)):
+        sides = size, (size[0] - lost, size[1])
+        scales = [min(384 / max(side), 1) for side in sides]
+        shapes = [
+            (max(round(high * scale), 1), max(round(wide * scale), 1))
+            for (wide, high), scale in zip(sides, scales, strict=True)
+        ]
+        noise = [random.integers(0, 256, shape, np.uint8) for shape in shapes]
+        first, second = ((shape[1] / side[0], shape[0] / side[1]) for shape, side in zip(shapes, sides, strict=True))
+        assert find_cut(noise[0], noise[1], (first, second)) is None
+        assert find_cut(noise[1], noise[0], (second, first)) is None
+
+
+def test_a_file_of_few_rows_is_no_cut() -> None:
+    thin = np.full((1, 384), 90, np.uint8), np.full((1, 384), 90, np.uint8)
+    assert find_cut(*thin, ((384 / 3000, 1 / 5), (384 / 2900, 1 / 5))) is None
+
+
 def test_no_place_is_told_of_another_picture_or_a_small_part() -> None:
     whole, other = (np.ascontiguousarray(small(fog(seed))[..., 1]) for seed in (1, 2))
     grids = (0.32, 0.32), (384 / 1100, 256 / 730)
@@ -123,3 +144,18 @@ def test_a_hazy_picture_has_no_detail_that_a_copy_could_lack() -> None:
         assert kinds(hazy, np.asarray(cv2.resize(again, (900, 600), interpolation=cv2.INTER_AREA), np.uint8)) == {
             MatchKind.COPY
         }
+
+
+@pytest.mark.parametrize("quality", [40, 60, 85])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_bird_in_the_haze_is_seen(seed: int, quality: int) -> None:
+    hazy = np.asarray(cv2.GaussianBlur(fog(seed), (0, 0), 12), np.uint8)
+    flown = hazy.copy()
+    bird = np.array([(700, 300), (722, 312), (744, 300)], np.int32)
+    cv2.polylines(flown, [bird], False, (60, 60, 60), 5, cv2.LINE_AA)
+    again = [
+        np.asarray(cv2.imdecode(cv2.imencode(".jpg", each, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1), np.uint8)
+        for each in (hazy, flown)
+    ]
+    assert kinds(hazy, again[0]) == {MatchKind.COPY}
+    assert MatchKind.COPY not in kinds(hazy, again[1])
