@@ -10,8 +10,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from pipeline.alignment import Grey
-from pipeline.descent import Descent, find_descent
+from pipeline.alignment import Float, Grey
+from pipeline.descent import Descent, find_descent, own_table
 from store.records import Observation, Traces
 
 COARSER = 2.0  # times the quantisation step of the other
@@ -78,6 +78,7 @@ class Known:
     few_colours: int | None = None  # which of the two was brought to few colours, 0 or 1
     grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see above
     traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
+    whole: bool = False  # whether both previews have all pixels of their files
 
     @cached_property
     def _beyond(self) -> float | None:
@@ -88,6 +89,15 @@ class Known:
         found = Descent() if self.traces is None else find_descent(*self.traces)
         told = found.original > 0 and self.traces is not None and self.traces[2 - found.original].stored_step > 0
         return found.beyond if told else None
+
+    @property
+    def children(self) -> list[tuple[int, Float]]:
+        """Tell which of two, 0 or 1, may be a JPEG saved from the other, and by which luma table, [64].
+
+        Only of previews that have all pixels of their files.
+        """
+        tables = [own_table(each) for each in self.traces or ()] if self.whole else []
+        return [(place, np.asarray(table, np.float32)) for place, table in enumerate(tables) if table.any()]
 
     @property
     def saved(self) -> bool:
@@ -122,4 +132,5 @@ class Known:
             int(theirs.few_colours) if ours.few_colours is not theirs.few_colours else None,
             (ours.grid(a), theirs.grid(b)) if cut else None,
             (ours.traces, theirs.traces) if ours.traces and theirs.traces and sizes[0] == sizes[1] else None,
+            sizes == (a.shape[::-1], b.shape[::-1]),
         )

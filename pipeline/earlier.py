@@ -65,6 +65,11 @@ def find_table(steps: Floats, places: Sequence[tuple[int, int]]) -> Floats:
     return np.asarray(_tables()[best] if matches else np.zeros(_SIDE**2))
 
 
+def standard_table(quality: int) -> Floats:
+    """Return the standard's table of luma at a quality, [64] row by row."""
+    return np.asarray(_tables()[quality - 1])
+
+
 @cache
 def _tables() -> Floats:
     """Return the standard's table of luma at each quality, [100, 64]."""

@@ -28,6 +28,7 @@ from pipeline.framing import Framing, Placement, find_framing, frame_corners, fr
 from pipeline.lineage import find_lineage
 from pipeline.palettes import in_colours_of
 from pipeline.proof import how_sure_changed, kind_of
+from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
 from pipeline.stains import is_stained
@@ -44,7 +45,7 @@ MAX_STEPS = 2
 SURE_SHIFT_PIXELS = 1.0  # a frame that fits as it lies is not moved by less in vain
 MIN_GAIN = 1.15  # what such a move must explain: the residual before over that after
 MAX_ODD_ALIKE = 12  # windows that may differ or have moved once both are as coarse
-MAX_ODD_IN_FEW = 2  # of these, that may differ once both have the same few colours
+MAX_ODD_IN_FEW = 2  # of these, that may differ once both have the same few colours, or were saved block by block
 MAX_ODD_CUT, MAX_MOVED_SOUGHT = 6, 0.12  # the same at a place that no corners tell; what may go with the gradients
 MAX_DRIFT_SOUGHT = 0.35  # pixels by which the windows there may ask for another place
 # Where the windows ask for another place than a plain cut's by so many pixels, which leaves so much less: a camera.
@@ -144,6 +145,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = _judge_alike(a, b, settings, known) or best
     if best is not None and best.kind is not MatchKind.COPY and known.grids is not None:
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
+    if best is not None and best.kind is not None:
+        best = _judge_saving(a, b, settings, known, best)
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
@@ -167,6 +170,22 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
     painted = known.coarser is None and odd > MAX_ODD_IN_FEW  # single places stand out where all has the same colours
     return None if painted or odd + moved > MAX_ODD_ALIKE else judged
+
+
+def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: "_Judged") -> "_Judged":
+    """Let all blocks tell whether one is a JPEG that was merely saved from the other, or was written over."""
+    place, saving = find_saving(a.tones, b.tones, known.children)
+    if saving is None:
+        return best
+    if best.kind is MatchKind.COPY:
+        # Where it is fine, or colours changed, what was done to the whole shows in places, and the windows see more.
+        hidden = known.coarser is not None and best.framing.same and best.recoloured < AS_SAVED
+        return replace(best, kind=MatchKind.EDITED) if hidden and saving.written_over else best
+    again = (a.with_grey(saving.again), b) if place else (a, b.with_grey(saving.again))
+    as_lies = Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
+    judged = _judge(*again, as_lies, settings, Known()) if saving.merely_saved else None
+    alike = judged is not None and judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_IN_FEW
+    return judged if judged is not None and alike and judged.kind is MatchKind.COPY else best
 
 
 def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Iterator["_Judged"]:

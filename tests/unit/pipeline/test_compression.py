@@ -51,7 +51,7 @@ def test_noise_is_known_only_where_one_was_saved_far_more_coarsely() -> None:
     assert known(coarse, plain).noise == known(plain, coarse).noise == pytest.approx(30 / 12**0.5)
     assert known(FileFacts(768, 384, 30), plain).noise == pytest.approx(15 / 12**0.5), "shrunk by half"
     assert known(FileFacts(300, 150, 99), plain).noise == MAX_NOISE, "no more is believed"
-    assert known(plain, plain) == Known()
+    assert known(plain, plain) == Known(whole=True)
 
 
 def test_which_of_two_was_saved_again_is_known_only_of_one_size() -> None:
