@@ -81,14 +81,23 @@ class Known:
     whole: bool = False  # whether both previews have all pixels of their files
 
     @cached_property
+    def _descent(self) -> Descent:
+        return Descent() if self.traces is None else find_descent(*self.traces)
+
+    @property
     def _beyond(self) -> float | None:
         """Give `Descent.beyond` where one of two is a JPEG that was saved from the other, else None.
 
         What other codecs do to a block is not told by a table.
         """
-        found = Descent() if self.traces is None else find_descent(*self.traces)
+        found = self._descent
         told = found.original > 0 and self.traces is not None and self.traces[2 - found.original].stored_step > 0
         return found.beyond if told else None
+
+    @property
+    def unlike(self) -> bool:
+        """Tell whether nearly all blocks of two JPEGs differ by more than saving, and not as sharpness does."""
+        return all(self._descent.rewritten) and not self._descent.richer
 
     @property
     def children(self) -> list[tuple[int, Float]]:

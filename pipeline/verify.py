@@ -27,7 +27,7 @@ from pipeline.cutting import find_cut
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
 from pipeline.palettes import in_colours_of
-from pipeline.proof import how_sure_changed, kind_of
+from pipeline.proof import how_sure_changed, is_lively, kind_of
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
@@ -357,8 +357,8 @@ def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySett
     kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours)
     if kind is not MatchKind.COPY and known.saved:
         kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours, saved=True)
-    if kind is MatchKind.COPY and recoloured < AS_SAVED and framing.same and known.written_over:
-        kind = MatchKind.EDITED
+    if kind is MatchKind.COPY and recoloured < AS_SAVED and framing.same:
+        kind = MatchKind.EDITED if known.written_over or (known.unlike and is_lively(seen)) else kind
     if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=few_colours):
         kind = MatchKind.EDITED
     return _Judged(place, seen, framing, recoloured, kind)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -99,3 +100,23 @@ def test_of_other_files_nothing_is_asked(original: Image.Image, tmp_path: Path) 
     other, file, _ = filed(original.resize((WIDE - 8, HIGH)), f"{tmp_path}/c.jpg", 30)
     assert Known.of(facts[0], file, a.grey, other.grey).children == [], "another size"
     assert find_saving(a.tones, b.tones, []) == (0, None)
+
+
+def test_leaves_that_moved_a_little_everywhere_are_no_second_saving(tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
+    leaves = cv2.GaussianBlur(chance.normal(0, 1, (240, 320)).astype(np.float32), (0, 0), 1.8)
+    picture = np.clip(128 + 45 * leaves / leaves.std(), 0, 255).astype(np.uint8)
+    x, y = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(240, dtype=np.float32))
+    wind = [cv2.GaussianBlur(chance.normal(0, 1, (240, 320)).astype(np.float32), (0, 0), 2) for _ in "xy"]
+    moved = cv2.remap(picture, x + 0.4 * wind[0] / wind[0].std(), y + 0.4 * wind[1] / wind[1].std(), cv2.INTER_CUBIC)
+    frames = [
+        Image.fromarray(cv2.cvtColor(np.asarray(each, np.uint8), cv2.COLOR_GRAY2RGB)) for each in (picture, moved)
+    ]
+    first, ours, _ = filed(frames[0], f"{tmp_path}/a.jpg", 90)
+    second, theirs, _ = filed(frames[1], f"{tmp_path}/b.jpg", 90)
+    assert Known.of(ours, theirs, first.grey, second.grey).unlike
+    assert verify(first, second, VerifySettings()).kind is MatchKind.COPY, "the windows alone see no place that moved"
+    assert verify(first, second, VerifySettings(), (ours, theirs)).kind is MatchKind.EDITED
+    frames[0].save(tmp_path / "c.webp", quality=80)
+    third, later, _ = filed(Image.open(tmp_path / "c.webp").convert("RGB"), f"{tmp_path}/c.jpg", 90)
+    assert verify(first, third, VerifySettings(), (ours, later)).kind is MatchKind.COPY
