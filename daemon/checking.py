@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.reading import Reader
+from daemon.terminal import plural
 from pipeline.grouping import full_walk, outranks, yields
 from pipeline.hashing import content_sha256
-from pipeline.matching import is_judged_by_another
+from pipeline.matching import is_judged_by_another, measured_by_another
 from store.database import let_go
 from store.ledger import Ledger
 from store.records import REJECTS, CatalogFile, Level, VerdictKind
@@ -28,6 +29,9 @@ def find_problems(reader: Reader, *, deep: bool) -> list[str]:
 
 def _all(reader: Reader, *, deep: bool) -> Iterator[str]:
     yield from _unfinished(reader)
+    if outdated := len(measured_by_another(reader.catalog)):
+        pictures = plural(outdated, "picture")
+        yield f"{pictures} measured by another version of dedupd: the next scan or run measures again"
     if is_judged_by_another(reader.catalog):
         yield "all was judged by another version of dedupd: the next scan or run judges again"
     else:

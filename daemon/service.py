@@ -22,6 +22,7 @@ from daemon.notify import notify, watchdog_seconds
 from daemon.pulse import Pulse
 from daemon.reception import Reception
 from daemon.refusals import Refusals
+from daemon.remaking import catch_up
 from daemon.roots import Roots, refuse_nesting
 from daemon.scheduler import Schedule, lived_ns
 from daemon.session import Session
@@ -115,7 +116,10 @@ class Service:
         self._parts.callback(self._snapshot_at_end)
         self._roots = Roots(session, self._put)
         self._parts.callback(self._roots.close)
-        if session.flow.needs_rejudging and not session.flow.migrating:
+        remade = catch_up(session, lambda done, total=None: tell_of_start(f"measuring again {done} of {total}"))
+        if remade.left:
+            self._log.warning("not measured again: files are offline or changed", pictures=remade.left)
+        if remade.measured or (session.flow.needs_rejudging and not session.flow.migrating):
             session.flow.rejudge(session.clock_ns(), lambda done, total: tell_of_start(f"embedding {done} of {total}"))
         self._reception = Reception(session, self._roots.watched)
         self._parts.callback(self._reception.close)

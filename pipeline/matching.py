@@ -4,6 +4,7 @@ Whether two images match is a pure, symmetric function of what is stored about t
 cannot matter. The indexes only make sure that no pair the function would accept is overlooked.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from store.records import Evidence, ImageState, MatchKind, Observation, StoredLo
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
 VERIFIER_VERSION = 11
 _VERIFIER_KEY = "judged_by"
-_MEASURER_KEY = "measured_by"
+_MEASURER_KEY, _MEASURED_BEFORE_KEY = "measured_by", "measured_before"
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
 
 
@@ -268,14 +269,19 @@ def remember_verifier(catalog: Catalog) -> None:
     catalog.remember(_VERIFIER_KEY, str(VERIFIER_VERSION))
 
 
-def remember_measurer(catalog: Catalog) -> None:
-    """Note by which version all images of a catalog were measured."""
-    catalog.remember(_MEASURER_KEY, str(MEASURER_VERSION))
+def remember_measurer(catalog: Catalog, but_for: Iterable[int] = ()) -> None:
+    """Note by which version all images of a catalog were measured, but for some by an earlier one."""
+    with catalog.transaction():
+        catalog.remember(_MEASURED_BEFORE_KEY, json.dumps(sorted(but_for)))
+        catalog.remember(_MEASURER_KEY, str(MEASURER_VERSION))
 
 
-def is_measured_by_another(catalog: Catalog) -> bool:
-    """Tell whether some images of a catalog were measured by another version than this one."""
-    return catalog.remembered(_MEASURER_KEY) != str(MEASURER_VERSION)
+def measured_by_another(catalog: Catalog) -> list[int]:
+    """List the images of a catalog that were measured by another version than this one."""
+    if catalog.remembered(_MEASURER_KEY) != str(MEASURER_VERSION):
+        return list(catalog.image_ids())
+    left = json.loads(catalog.remembered(_MEASURED_BEFORE_KEY) or "[]")
+    return sorted(set(left) & set(catalog.image_ids())) if left else []
 
 
 def is_judged_by_another(catalog: Catalog) -> bool:

@@ -30,17 +30,23 @@ def command(config: Path | None, state: Path | None, as_json: bool) -> None:
         session.state.note_config(path)
         shutil.rmtree(session.state.path / "vectors", ignore_errors=True)
         with progress("previews", quiet=as_json) as advance:
-            made, lost = remake_previews(session, advance)
+            remade = remake_previews(session, advance)
         with progress("embeddings", quiet=as_json) as advance:
             changed = session.flow.rejudge(session.clock_ns(), advance)
         session.flow.snapshot()
         vectors = session.catalog.count_embeddings(session.flow.knowledge.model_id)
-    answer = {"schema": 1, "previews_made": made, "previews_lost": lost, "vectors": vectors,
-              "verdicts_changed": len(changed), "seconds": round(time.monotonic() - started, 3)}  # fmt: skip
+    answer = {
+        "schema": 1, "previews_made": remade.made, "previews_lost": remade.lost, "measured_again": remade.measured,
+        "vectors": vectors, "verdicts_changed": len(changed), "seconds": round(time.monotonic() - started, 3),
+    }  # fmt: skip
     if as_json:
         emit(answer)
         return
-    done = f"{plural(vectors, 'vector')} indexed, {plural(made, 'preview')} made"
+    done = f"{plural(vectors, 'vector')} indexed, {plural(remade.made, 'preview')} made"
+    if remade.measured > remade.made:
+        done += f", {plural(remade.measured, 'picture')} measured again"
     say(f"{done}, {plural(len(changed), 'verdict')} changed")
-    if lost:
-        say(f"{plural(lost, 'preview')} could not be made: their files are offline or changed")
+    if remade.lost:
+        say(f"{plural(remade.lost, 'preview')} could not be made: their files are offline or changed")
+    if remade.left:
+        say(f"{plural(remade.left, 'picture')} could not be measured again: their files are offline or changed")

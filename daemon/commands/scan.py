@@ -100,8 +100,8 @@ class Scan:
         self.problems += [f"{o.source}: {o.error}" for o in session.recovered if o.error]
         self.first_batch = self._begin()
         self.folders = self._put_folders()
-        if session.flow.needs_rejudging:
-            with progress("judging again with changed settings", quiet=self.quiet) as advance:
+        if self._measure_again() or session.flow.needs_rejudging:
+            with progress("judging again", quiet=self.quiet) as advance:
                 session.flow.rejudge(session.clock_ns(), advance)
         if session.settings.embedding.weights:
             session.flow.load_model()  # somebody chose them: tell at once whether they serve
@@ -122,6 +122,16 @@ class Scan:
         session.flow.forget_unseen(session.clock_ns() - int(days * 24 * 3600 * 1e9))
         if jobs:
             session.flow.snapshot()
+
+    def _measure_again(self) -> int:
+        from daemon.remaking import catch_up
+
+        with progress("measuring again, for this version of dedupd", quiet=self.quiet) as advance:
+            remade = catch_up(self.session, advance)
+        if remade.left:
+            left = f"{plural(remade.left, 'picture')} not measured again for this version of dedupd"
+            self.problems.append(f"{left}: their files are offline or changed")
+        return remade.measured
 
     def report(self, seconds: float) -> dict[str, Any]:
         """Write report and log, tell the person, and return the contract's object."""

@@ -145,6 +145,46 @@ def test_reindex_measures_a_catalog_of_an_earlier_version_again(known: Known, tm
     catalog.close()
 
 
+def test_a_scan_measures_first_what_an_earlier_version_measured(known: Known, tmp_path: Path) -> None:
+    """A picture that is measured now is not to be compared with what an earlier version made of its copies."""
+    state, extra = tmp_path / "state", tmp_path / "extra"
+    shutil.copytree(known.state, state)
+    extra.mkdir()
+    catalog = Catalog(state / "catalog.sqlite3")
+    catalog.remember("measured_by", "1")
+    before = {image: catalog.image(image).observation for image in catalog.image_ids()}
+    catalog.database.conn.execute("UPDATE observations SET sharpness = sharpness + 1")
+    told = dedupd("check", "--state", state).out
+    assert f"{len(before)} pictures measured by another version" in told
+    dedupd("scan", extra, "--output", tmp_path / "out", "--state", state)
+    assert {image: catalog.image(image).observation for image in before} == before
+    assert catalog.remembered("measured_before") == "[]"
+    catalog.close()
+    assert dedupd("check", "--state", state, "--json").json["ok"]
+
+
+def test_what_could_not_be_measured_again_is_measured_when_it_is_back(known: Known, tmp_path: Path) -> None:
+    state, extra, hidden = tmp_path / "state", tmp_path / "extra", tmp_path / "hidden"
+    shutil.copytree(known.state, state)
+    extra.mkdir()
+    catalog = Catalog(state / "catalog.sqlite3")
+    catalog.remember("measured_by", "1")
+    image = catalog.image_ids()[0]
+    file, *_ = catalog.files_of([image])[image]
+    where = Path(file.lies_at or file.stat.path)
+    where.rename(hidden)
+    try:
+        answer = dedupd("reindex", "--state", state, "--json").json
+        assert answer["measured_again"] == catalog.count_images() - 1
+        assert catalog.remembered("measured_before") == f"[{image}]"
+    finally:
+        hidden.rename(where)
+    assert "1 picture measured by another version" in dedupd("check", "--state", state).out
+    assert dedupd("reindex", "--state", state, "--json").json["measured_again"] == 1
+    assert catalog.remembered("measured_before") == "[]"
+    catalog.close()
+
+
 def test_reading_verbs_change_nothing(known: Known, tmp_path: Path) -> None:
     state = tmp_path / "state"
     shutil.copytree(known.state, state)
