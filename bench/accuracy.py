@@ -58,6 +58,7 @@ from bench.scorecard import AGAINST_NEIGHBOURS, MATCHER, curves, fill_page, tabl
 from daemon.config import Settings, parse_settings
 from daemon.terminal import progress, say, table
 from pipeline.embedding import model_facts
+from store.errors import UsageError
 from store.records import MatchKind
 
 _TRY_AGAIN = 75  # exit code of a run that stopped in time: the same command goes on
@@ -337,6 +338,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders, negatives, trained = (
         tuple(path.resolve() for path in paths) for paths in (options.folders, options.negatives, options.trained_on)
     )
+    for folder in (*folders, *negatives, *trained):
+        if not folder.is_dir():
+            raise UsageError(f"no such folder: {folder}", "clips are named by the folder that holds them")
     truth = options.truth.resolve() if options.truth else None
     recipe = Recipe(folders, negatives, truth, trained, options.limit, options.copies, options.frames, options.seed)
     config = options.config.read_text(encoding="utf-8") if options.config else ""

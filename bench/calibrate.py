@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from bench.embedders import (
 from bench.gallery import SUFFIXES, Gallery, make_gallery
 from bench.growth import exceedance
 from daemon.config import Settings, config_to_judge_with, load_settings, parse_settings
-from daemon.terminal import progress, say, table
+from daemon.terminal import progress, say, table, warn
 from pipeline.embedding import model_facts
 from store.errors import UsageError
 
@@ -189,6 +190,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say(f"{found.pictures} pictures, {len(found.right)} copies, {len(found.apart):,} pairs of different pictures.")
     say(f"Expected in a catalog of {options.catalog:,} pictures, each with one edited copy:\n")
     table(("", "in force", "suggested"), rows(now, then), right=(1, 2))
+    expected_pairs = len(found.clear) * CANDIDATE_PARTNERS / options.catalog
+    if expected_pairs < 1:
+        enough = math.ceil(math.sqrt(2 * options.catalog / CANDIDATE_PARTNERS))
+        warn(
+            f"{found.pictures} pictures are few: in {len(found.clear):,} pairs hardly one lies where the suggestion "
+            f"does, which is an extrapolation. Some {enough:,} pictures tell it (--limit {enough})."
+        )
     text = snippet(found, then, facts.model_id, options.catalog)
     if options.out is None:
         say(f"\nTo use the suggestion, put this into your configuration:\n\n{text}")

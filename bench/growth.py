@@ -113,8 +113,9 @@ def forecast(share: dict[str, float], looks: Looks, catalogs: Sequence[int] = CA
                 "pictures": pictures,
                 "candidates": partners,
                 "similar": (pictures - 1) * share["similar"],
-                "wrong_per_10k": 1e4 * min(partners * rate, 1.0),
-                "wrong_per_10k_at_most": 1e4 * min(partners * at_most, 1.0),
+                # Where nothing was looked at nothing is known.
+                "wrong_per_10k": 1e4 * min(partners * rate, 1.0) if looks.pairs else None,
+                "wrong_per_10k_at_most": 1e4 * min(partners * at_most, 1.0) if looks.pairs else None,
             }
         )
     return {

@@ -135,9 +135,10 @@ def _program_kinds(results: Mapping[str, Any]) -> Table:
 
 
 def _growth(results: Mapping[str, Any]) -> Table:
+    wrong = "wrong_per_10k", "wrong_per_10k_at_most"
     rows = [
-        (f"{row['pictures']:,}", f"{row['candidates']:.3g}", f"{row['similar']:.2g}", f"{row['wrong_per_10k']:.2g}",
-         f"{row['wrong_per_10k_at_most']:.2g}")
+        (f"{row['pictures']:,}", f"{row['candidates']:.3g}", f"{row['similar']:.2g}",
+         *("unknown" if row[each] is None else f"{row[each]:.2g}" for each in wrong))
         for row in results["growth"]["rows"]
     ]  # fmt: skip
     head = ("pictures in the catalog", "second looks per picture", "unproven similar per picture",
@@ -188,8 +189,8 @@ def curves(results: Mapping[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _pairs(sizes: Sequence[float], rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
-    return [(float(size), float(row[key])) for size, row in zip(sizes, rows, strict=True)]
+def _pairs(sizes: Sequence[float], rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    return [(float(size), float(row[key])) for size, row in zip(sizes, rows, strict=True) if row[key] is not None]
 
 
 # -- pages ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bench.accuracy import main
 from bench.copies import KINDS
+from store.errors import UsageError
 from tests.scenes import draw
 
 ORIGINALS = 8
@@ -36,6 +37,11 @@ def results(arguments: list[str]) -> dict[str, Any]:
     work = Path(arguments[arguments.index("--out") + 1])
     told: dict[str, Any] = json.loads((work / "accuracy.json").read_text("utf-8"))
     return told
+
+
+def test_a_folder_that_is_not_there_is_no_folder_without_pictures(arguments: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        main([*arguments, "--negatives", str(tmp_path / "clip.avi")])
 
 
 def test_every_method_is_judged_on_the_same_pictures(results: dict[str, Any]) -> None:

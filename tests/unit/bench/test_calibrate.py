@@ -87,4 +87,6 @@ def test_the_command_writes_the_suggestion_and_leaves_the_configuration_alone(
     told = json.loads((tmp_path / "new.json").read_text("utf-8"))
     assert told["in_force"]["candidate"] == 0.6
     assert told["suggested"]["candidate"] == suggested.candidate_similarity
-    assert "in force" in capsys.readouterr().out
+    told_there = capsys.readouterr()
+    assert "in force" in told_there.out
+    assert "an extrapolation" in told_there.err, "so few pictures hold no pair that lies so far out"

@@ -67,6 +67,11 @@ def test_partners_grow_with_the_catalog_and_thresholds_hold_up_to_a_size() -> No
     assert told["candidate_holds"] == pytest.approx(50 / (share["cosine"] + share["hash"]))
 
 
+def test_where_nothing_was_looked_at_nothing_is_promised() -> None:
+    rows = forecast({"cosine": 0.0, "hash": 0.0, "similar": 0.0}, Looks(0, 0))["rows"]
+    assert {(row["wrong_per_10k"], row["wrong_per_10k_at_most"]) for row in rows} == {(None, None)}
+
+
 def test_hash_partners_are_those_of_the_naive_count() -> None:
     rng = np.random.default_rng(1)
     phash = rng.integers(0, 1 << 8, 60).astype(np.uint64)  # eight bits: many are close
