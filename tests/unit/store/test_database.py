@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import store.database
+from store.catalog import Catalog
 from store.database import (
     Database,
     check_integrity,
@@ -150,6 +151,17 @@ def test_an_older_format_is_backed_up_before_it_is_migrated(tmp_path: Path) -> N
     assert _version(backup) == 1
     assert "ledger" not in _tables(backup)
     assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reader_says_that_an_older_format_waits_for_its_migration(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    _older(path)
+    before = path.read_bytes()
+    with pytest.raises(CatalogError, match="an earlier dedupd wrote"):
+        Catalog(path, read_only=True)
+    assert path.read_bytes() == before
+    Catalog(path).close()
+    Catalog(path, read_only=True).close()
 
 
 def test_several_migrations_come_all_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
