@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.decode import Pixels
 from pipeline.detail import Floats
-from pipeline.earlier import explain_alike, find_steps, find_table
+from pipeline.earlier import explain_alike, find_steps, find_table, lie_on
 from store.records import Traces
 
 Flags = NDArray[np.bool_]
@@ -165,8 +165,8 @@ def _samples(ours: Traces, theirs: Traces) -> tuple[_Sample, _Sample]:
     """Read the blocks of both, each as the earlier JPEG that it shows and the other does not."""
     both = _sample(ours.blocks), _sample(theirs.blocks)
     first, second = (_earlier_steps(sample, traces) for sample, traces in zip(both, (ours, theirs), strict=True))
-    one = _as_earlier(both[0], first, (both[1].steps, second))
-    return one, _as_earlier(both[1], second, (both[0].steps, first))
+    one = _as_earlier(both[0], first, (both[1].steps, second), both[1])
+    return one, _as_earlier(both[1], second, (both[0].steps, first), both[0])
 
 
 def _sample(blocks: bytes) -> _Sample:
@@ -186,12 +186,12 @@ def _earlier_steps(sample: _Sample, traces: Traces) -> Floats:
     return find_steps(sample.stored[sample.sound], sample.steps, traces.seen_step)
 
 
-def _as_earlier(sample: _Sample, steps: Floats, others: tuple[Floats, Floats]) -> _Sample:
-    """Restore the earlier JPEG, unless the other file may be it; of steps that it does not tell, any may have been."""
-    if not steps.any():
+def _as_earlier(sample: _Sample, steps: Floats, others: tuple[Floats, Floats], other: _Sample) -> _Sample:
+    """Restore the earlier JPEG, unless the other may be it, or went through it; of steps it does not tell, any may."""
+    if not steps.any() or lie_on(other.stored[other.sound], other.steps, steps):
         return sample
     values = sample.stored[sample.sound]
-    if any(explain_alike(values, sample.steps, steps, other) for other in others):
+    if any(explain_alike(values, sample.steps, steps, each) for each in others):
         return sample
     sound = sample.sound if sample.is_jpeg else sample.sound & _is_on_grid(sample.values, steps)
     return _Sample(steps, sample.values, _on_grid(sample.values, steps), sound, steps > 0, sample.is_jpeg)

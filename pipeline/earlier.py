@@ -52,6 +52,12 @@ def explain_alike(values: Floats, own: Floats, steps: Floats, others: Floats) ->
     return bool(both.any() and second > _EQUAL_ODDS[bool(own.any())] * first)
 
 
+def lie_on(values: Floats, own: Floats, steps: Floats) -> bool:
+    """Tell whether values of a file with steps of its `own`, [k], went through `steps`, [k], as well; 0 for none."""
+    told = steps > 0
+    return bool(_odds(values, own, steps[None].astype(np.intp))[0, told].sum() > 0)
+
+
 def find_table(steps: Floats, places: Sequence[tuple[int, int]]) -> Floats:
     """Return the table, [64] row by row, of which `steps` at `places` are a part, 0 for those not told.
 

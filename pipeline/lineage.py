@@ -27,7 +27,9 @@ _MIN_MARGIN = 0.7  # pixels of a preview: a border's least width
 _FLAT_LEVELS = 10  # grey levels
 _FLAT_SHARE = 0.93
 _EDGE_SHARE = 0.3  # of a picture's own rim that is not of its border's colour
+_ALL_ALONG = 0.6  # the same, where only one side is seen
 _MIN_INSIDE = 64  # pixels
+_MIN_BAR = 3.0  # pixels of a preview: thinner bars hold nothing
 
 _Found = tuple[Relation, str]  # the second: which one is whole, "source", "target" or ""
 _ACROSS = np.array([-4.5, -2.5, 2.5, 4.5])  # pixels: within a part, just within, just outside, outside
@@ -78,9 +80,10 @@ def _within(place: Placement, onto: Matrix, larger: Grey, *, filled: bool, seam:
     if (place.tilted and filled) or _is_framed(larger, part, onto):
         return Relation.FRAMED, "part"
     # Nothing lies askew on a page, and what was set into something ends in a seam.
-    if place.tilted or not seam or _continues(larger, part, onto):
+    if place.tilted:
         return Relation.PART, "larger"
-    return Relation.INSET, "part"
+    set_in = seam and not _continues(larger, part, onto)
+    return (Relation.INSET, "part") if set_in or _is_bordered(larger, part, onto) else (Relation.PART, "larger")
 
 
 def _continues(larger: Grey, part: Grey, onto: Matrix) -> bool:
@@ -113,6 +116,37 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
 
     A thing on white paper that was cut out has white around it too, but also within.
     """
+    within = []
+    for margin, lines in _margins(larger, part, onto):
+        # The last pixel before the picture is half its own.
+        last = max(0, int(margin - 2))
+        fill = lines[[0, last // 2, last]].astype(np.int16)
+        level = int(np.median(fill))
+        if (np.abs(fill - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
+            return False
+        within.append(_share_unlike(lines, margin, level))
+    return bool(within) and max(within) > _EDGE_SHARE
+
+
+def _is_bordered(larger: Grey, part: Grey, onto: Matrix) -> bool:
+    """Tell whether a part ends in a line of one grey wherever it ends, as what is shown on a page with letters does.
+
+    A scene that goes on may have a line as calm where it was cut, but hardly on two sides, nor all along an edge.
+    """
+    within = []
+    for margin, lines in _margins(larger, part, onto):
+        if margin < _MIN_BAR:
+            return False
+        line = lines[int(margin - 2)].astype(np.int16)
+        level = int(np.median(line))
+        if (np.abs(line - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
+            return False
+        within.append(_share_unlike(lines, margin, level))
+    return bool(within) and max(within) > (_EDGE_SHARE if len(within) > 1 else _ALL_ALONG)
+
+
+def _margins(larger: Grey, part: Grey, onto: Matrix) -> list[tuple[float, Grey]]:
+    """List what lies around a part: how wide it is, in lines, and the picture by lines from that side inwards."""
     x, y = project(onto, frame_corners(part.shape)).T
     height, width = larger.shape
     turned = np.ascontiguousarray(larger.T)
@@ -120,18 +154,13 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
         (x.min() + 0.5, turned), (width - 0.5 - x.max(), turned[::-1]),
         (y.min() + 0.5, larger), (height - 0.5 - y.max(), larger[::-1]),
     )  # fmt: skip
-    margins = [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
-    within = []
-    for margin, lines in margins:
-        # The last pixel before the picture is half its own.
-        last = max(0, int(margin - 2))
-        fill = lines[[0, last // 2, last]].astype(np.int16)
-        level = int(np.median(fill))
-        if (np.abs(fill - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
-            return False
-        own = lines[min(int(margin + 3), len(lines) - 1)].astype(np.int16)
-        within.append(float((np.abs(own - level) > _FLAT_LEVELS).mean()))
-    return bool(within) and max(within) > _EDGE_SHARE
+    return [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
+
+
+def _share_unlike(lines: Grey, margin: float, level: int) -> float:
+    """Return which share of a picture's own first line is not of the grey beside it."""
+    own = lines[min(int(margin + 3), len(lines) - 1)].astype(np.int16)
+    return float((np.abs(own - level) > _FLAT_LEVELS).mean())
 
 
 def _find_marked(place: Placement, odd_box: Box) -> str:

@@ -8,7 +8,7 @@ that is clear decides; without one, nobody is preferred.
 Pure functions of stored facts, and antisymmetric: `find_original(a, b, …)` is the reverse of `find_original(b, a, …)`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,22 +16,26 @@ from pipeline.chains import (
     EQUAL_STEPS,
     LOUD,
     LOUDEST,
-    UNLIKE_STEPS,
+    SURE_FOURS,
     find_direct,
     has_inherited,
     is_compression_noise,
+    is_finest_alone,
     mean_step,
 )
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
-from pipeline.enlarging import HARDLY_LARGER, is_enlarged, is_enlarged_on_page
+from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
+from pipeline.recompressed import CAMERA_FORMATS, LOSSLESS, OTHER_CODEC, Preference, by_compression, by_format
 from pipeline.rhythm import compare_rhythms
 from pipeline.sharpening import FINER, FINEST, MIDDLE, NEXT, TOP, UPPER, is_contrary, is_sharpened
-from pipeline.tints import find_coloured, find_richer
+from pipeline.tints import MANY_TONES, find_coloured, find_richer
 from pipeline.traces import octaves
 from pipeline.unrelated import compare_sharpness, is_unrelated
 from store.records import Lineage, Observation, Relation, Traces
+
+__all__ = ["Preference", "find_original"]
 
 _SAME_SIZE = 1.0005  # linear
 _MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
@@ -46,14 +50,13 @@ _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
 _FINE_LOSS = 0.15  # octaves, for the one that is compressed less
 _STEEP = 0.08  # of the gain in the finest octave: blur takes more than this from the middle ones
 _NOISY = 1.2  # grey levels
-_LEAST_ADDED = -0.1  # octaves: noise takes nothing away
+_LEAST_ADDED = 0.3  # octaves: nobody adds noise that is not seen
 _NOISIER = 1.7  # times
 _LOST_NOISE = (0.6, 0.2)  # of a quantisation step: what compression may take away, and with much detail
 _WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detail has less
 _OWN_RHYTHM = 1.7  # octaves: a rhythm that only one of two has
 _LEVEL = 1.5  # octaves between the finest and the middle, at most
 _EVEN = -0.9  # octaves from the next to the top bands: detail falls off faster
-_INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and that of the file it came from
 _FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
 _LACKS_TONES = "the other lacks tones"
 _REDUCED_AND_ENLARGED = "the other was reduced and enlarged again"
@@ -69,27 +72,13 @@ _CAUSED = {
 _ENLARGES = "the other is enlarged: it has more pixels and no more detail"
 _CAMERA_FIELDS = 8  # make, model, time, exposure, …: a program by itself writes one or two
 _TAGGED_FORMATS = frozenset({"TIFF"})  # made of tags, whatever they say
-_LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "PPM"})
-_CAMERA_FORMATS = frozenset({"JPEG", "HEIF"})  # others hold what was converted
 _LOSSY = frozenset({"WEBP", "AVIF", "GIF"})
-
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """Which of two is the original, 1 or 2, and why in words; 0 where nothing tells."""
-
-    original: int = 0
-    reason: str = ""
-
-    def turned(self) -> "Preference":
-        """Return the same with the two exchanged."""
-        return Preference((0, 2, 1)[self.original], self.reason)
 
 
 def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
     """Tell which of two is the original; `lineage` has `ours` first."""
     if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
-        return _by_format(ours, theirs, "the other holds its pixels, converted")
+        return by_format(ours, theirs, "the other holds its pixels, converted")
     if lineage.relation is Relation.MARKED:
         return _by_mark(ours, theirs, lineage)
     if lineage.whole:
@@ -239,36 +228,61 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
+    drawn = min(ours.quality.entropy, theirs.quality.entropy) < MANY_TONES  # what is flat has no steps by itself
+    repeated = 0 if drawn else find_repeated(first, second)
+    if repeated:
+        return Preference(3 - repeated, _REDUCED_AND_ENLARGED)
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
     if cause.original and not is_contrary(cause, gain, first, second):
         return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
+    direct = find_direct(ours, theirs, SURE_FOURS) if abs(float(gain[FINEST].mean())) < LOUD else 0
+    if direct:
+        return Preference(direct, OTHER_CODEC)
     surplus = (energies[0] - energies[1]) / WHITENING
     if first.rhythm and second.rhythm:
-        rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
-        # A picture that was enlarged again has less detail; where pixels were doubled, an octave below the finest.
-        lost = finest if rhythm * finest < 0 else float(gain[FINER].mean())
-        drowned = _is_level(surplus if lost > 0 else -surplus)  # by noise, which is no detail
-        if abs(rhythm) > _OWN_RHYTHM and rhythm * lost < 0 and abs(lost) > _MIN_DETAIL and not drowned:
-            return Preference(1 if lost > 0 else 2, _REDUCED_AND_ENLARGED)
+        again = _by_rhythm(first, second, gain, surplus)
+        if again:
+            return Preference(again, _REDUCED_AND_ENLARGED)
+    if is_finest_alone(float(gain[FINEST].mean()), float(gain[FINER].mean()), first, second):
+        return by_compression(ours, theirs, gain, descent)
+    found = _by_fine_detail(ours, theirs, gain, surplus, descent, cause.fits)
+    return found if found.original else by_compression(ours, theirs, gain, descent)
+
+
+def _by_rhythm(first: Traces, second: Traces, gain: Floats, surplus: Floats) -> int:
+    """Tell which of two, 1 or 2, was not reduced and enlarged again as the other was, by its rhythm; else 0."""
+    rhythm, finest = compare_rhythms(first.rhythm, second.rhythm), float(gain[FINEST].mean())
+    # A picture that was enlarged again has less detail; where pixels were doubled, an octave below the finest.
+    lost = finest if rhythm * finest < 0 else float(gain[FINER].mean())
+    drowned = _is_level(surplus if lost > 0 else -surplus)  # by noise, which is no detail
+    if abs(rhythm) > _OWN_RHYTHM and rhythm * lost < 0 and abs(lost) > _MIN_DETAIL and not drowned:
+        return 1 if lost > 0 else 2
+    return 0
+
+
+def _by_fine_detail(
+    ours: Observation, theirs: Observation, gain: Floats, surplus: Floats, descent: Descent, fits: Fits | None
+) -> Preference:
+    """Tell noise, sharpening and loss of detail apart."""
+    first, second = ours.traces, theirs.traces
+    if first is None or second is None:
+        return Preference()
     stored = max(first.stored_step, second.stored_step) > 0
     saved_only = stored and min(mean_step(first), mean_step(second)) > 0 and not all(descent.altered)
     if descent.compared and not saved_only:
-        found = _by_blocks(ours, theirs, gain, surplus, descent, cause.fits)
+        found = _by_blocks(ours, theirs, gain, surplus, descent, fits)
     else:
         found = _by_noise(gain, surplus, first, second)
-        found = found if found.original else _by_detail(gain, surplus, ours, theirs, cause.fits)
-    if (
-        found.original
-        and found.reason == _NOISE_ADDED
-        and (ours, theirs)[found.original - 1].picture.encoding in _LOSSY
-    ):
-        found = Preference()  # these codecs smooth away what cameras see
-    filtered = cause.fits is None or cause.fits.left[found.original - 1] <= _NO_FILTER
+        found = found if found.original else _by_detail(gain, surplus, ours, theirs, fits)
+    original = (ours, theirs)[found.original - 1]
+    if found.original and found.reason == _NOISE_ADDED and original.picture.encoding in _LOSSY:
+        return Preference()  # these codecs smooth away what cameras see
+    filtered = fits is None or fits.left[found.original - 1] <= _NO_FILTER
     if found.reason == _LOST_DETAIL and not filtered and abs(float(gain[FINEST].mean())) < LOUDEST:
-        compressed = _by_compression(ours, theirs, first, second)
+        compressed = by_compression(ours, theirs, gain, descent)
         found = compressed if compressed.original else found
-    return found if found.original else _by_compression(ours, theirs, first, second)
+    return found
 
 
 def _by_blocks(
@@ -285,13 +299,13 @@ def _by_blocks(
     if descent.noisier:
         other, excess = (theirs, surplus) if descent.noisier == 1 else (ours, -surplus)
         noisy, clean = (ours.traces, theirs.traces) if descent.noisier == 1 else (theirs.traces, ours.traces)
-        whole = descent.altered[2 - descent.noisier] or other.picture.encoding in _LOSSLESS  # rounding took nothing
+        whole = descent.altered[2 - descent.noisier] or other.picture.encoding in LOSSLESS  # rounding took nothing
         adds = (finest if descent.noisier == 1 else -finest) > _LEAST_ADDED
         if whole and adds and (abs(finest) < LOUD or _is_even(excess)) and is_unrelated(noisy, clean):
             return Preference(3 - descent.noisier, _NOISE_ADDED)
     louder = 0 if finest == 0 else 1 if finest > 0 else 2
     more, excess = (ours, surplus) if finest > 0 else (theirs, -surplus)
-    exact = more.picture.encoding in _LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
+    exact = more.picture.encoding in LOSSLESS or more.picture.encoding == "JPEG"  # others leave marks of their own
     rough, smooth = (ours.traces, theirs.traces) if finest > 0 else (theirs.traces, ours.traces)
     told = abs(finest) >= (_MIN_DETAIL if exact else LOUD)
     if told and not (_is_even(excess) and is_unrelated(rough, smooth)):
@@ -311,7 +325,7 @@ def _by_gain(gain: Floats, ours: Observation, theirs: Observation, richer: int, 
     if ours.traces is None or theirs.traces is None:
         return Preference()
     # What a camera wrote is sharper than what it was converted to for the web.
-    converted = ours.picture.encoding in _CAMERA_FORMATS and theirs.picture.encoding in _LOSSY
+    converted = ours.picture.encoding in CAMERA_FORMATS and theirs.picture.encoding in _LOSSY
     if not converted and is_sharpened(gain, ours.traces, theirs.traces, fits):
         return Preference(2, "the other is sharpened: its edges overshoot")
     return Preference(1, _LOST_DETAIL)
@@ -356,30 +370,3 @@ def _by_detail(gain: Floats, surplus: Floats, ours: Observation, theirs: Observa
     if finest < LOUD and (rough or _is_white(surplus)):
         return Preference()  # what a coarser compression adds, noise and blocks, is no detail
     return _by_gain(gain, ours, theirs, 1, fits)
-
-
-def _by_compression(ours: Observation, theirs: Observation, first: Traces, second: Traces) -> Preference:
-    """Prefer the file that was compressed as its pixels show to one that inherited that, else the finer compression."""
-    inherited = has_inherited(first), has_inherited(second)
-    steps = mean_step(first), mean_step(second)
-    coarser = max(steps) / max(min(steps), 1e-6)
-    if inherited[0] != inherited[1] and min(steps) > 0 and coarser < _INHERITED_STEPS:
-        return Preference(2 if inherited[0] else 1, "the other was saved again")
-    direct = find_direct(ours, theirs)
-    if direct:
-        return Preference(direct, "the other went through another codec")
-    both_stored = min(first.stored_step, second.stored_step) > 0 and not any(inherited)
-    if min(steps) > 0 and coarser > (EQUAL_STEPS if both_stored else UNLIKE_STEPS):
-        return Preference(1 if steps[0] < steps[1] else 2, "the other is compressed more")
-    plain = [
-        seen.picture.encoding in _LOSSLESS and traces.seen_step == 0
-        for seen, traces in ((ours, first), (theirs, second))
-    ]
-    if plain[0] != plain[1]:  # had it been made from the other, its pixels would be the same, or show the other's step
-        return Preference(1 if plain[0] else 2, "the other is compressed more")
-    return _by_format(ours, theirs, "the other is converted")
-
-
-def _by_format(ours: Observation, theirs: Observation, reason: str) -> Preference:
-    camera = [seen.picture.encoding in _CAMERA_FORMATS for seen in (ours, theirs)]
-    return Preference() if camera[0] == camera[1] else Preference(1 if camera[0] else 2, reason)

@@ -101,16 +101,12 @@ def compare_rhythms(ours: bytes, theirs: bytes) -> float:
     return strongest[0] - strongest[1]
 
 
-def compare_fours(ours: bytes, theirs: bytes) -> float:
-    """Measure, in octaves of power, how much more one picture shows blocks of four pixels; antisymmetric.
+def measure_fours(rhythm: bytes) -> float:
+    """Measure, in octaves of power, how much a picture shows blocks of four pixels beyond those of eight.
 
     WebP and its like transform four by four, JPEG eight by eight. Blocks of eight repeat at an eighth of a cycle per
     pixel and at all multiples of that, blocks of four at a quarter alone.
     """
-    return _fours(ours) - _fours(theirs)
-
-
-def _fours(rhythm: bytes) -> float:
     levels = np.frombuffer(rhythm, np.uint8) / _OCTAVE
     first, second, third = (_peak(levels, number / _BLOCK) for number in (1, 2, 3))
     return second - max((first + third) / 2, 0.0)

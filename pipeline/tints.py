@@ -7,7 +7,7 @@ _GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
 _TINTED = 2.0  # of that, what no tint explains
 _MISSING, _FEW = 0.06, 0.25  # shares of levels that a tone curve skips, and few colours
 _MISSES_MORE = 3.0  # times the other's
-_MANY_TONES = 5.0  # bits: drawings have few
+MANY_TONES = 5.0  # bits: drawings have few
 
 
 def find_coloured(first: Traces, second: Traces) -> int:
@@ -34,4 +34,4 @@ def find_richer(ours: Observation, theirs: Observation, *, filtered: bool) -> in
     if max(shares) < (_FEW if filtered else _MISSING) or max(shares) < _MISSES_MORE * min(shares):
         return 0
     richer = 1 if shares[0] < shares[1] else 2
-    return richer if (ours, theirs)[richer - 1].quality.entropy > _MANY_TONES else 0
+    return richer if (ours, theirs)[richer - 1].quality.entropy > MANY_TONES else 0

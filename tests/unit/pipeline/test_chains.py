@@ -1,11 +1,19 @@
 """Compressions before a file's own, and codecs in between."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import ImageFilter
 
-from pipeline.chains import find_direct, has_inherited, is_compression_noise, mean_step
+from pipeline.chains import (
+    find_direct,
+    find_smoothed,
+    has_inherited,
+    is_compression_noise,
+    is_finest_alone,
+    mean_step,
+)
 from store.records import Observation, Traces
 from tests.unit.pipeline.test_descent import NOTHING, opened
 from tests.unit.pipeline.test_originals import drawn, saved
@@ -59,11 +67,48 @@ def test_of_a_coarser_table_nothing_is_said(pair: tuple[Observation, Observation
     assert find_direct(ours, coarser) == find_direct(coarser, ours) == 0
 
 
-def test_it_is_told_of_jpeg_files_alone(pair: tuple[Observation, Observation]) -> None:
+def test_a_png_of_what_went_through_such_a_codec_is_the_copy(tmp_path: Path) -> None:
+    image = drawn().filter(SOFT)
+    ours = observed(saved(image, quality=88), tmp_path)[0]
+    theirs = observed(saved(opened(saved(image, "WEBP", quality=40, method=2)), "PNG"), tmp_path)[0]
+    assert find_direct(ours, theirs) == 1
+    assert find_direct(theirs, ours) == 2
+    assert find_direct(ours, theirs, 20.0) == 0
+
+
+def test_it_is_not_told_of_files_whose_own_codec_leaves_such_blocks(pair: tuple[Observation, Observation]) -> None:
     ours, theirs = pair
-    assert ours.traces is not None
     assert theirs.traces is not None
     assert find_direct(ours, ours) == 0
     assert find_direct(replace(ours, traces=None), theirs) == 0
-    assert find_direct(replace(ours, traces=replace(ours.traces, stored_step=0.0)), theirs) == 0
+    assert find_direct(ours, replace(theirs, picture=replace(theirs.picture, format="WEBP"))) == 0
     assert find_direct(ours, replace(theirs, traces=replace(theirs.traces, rhythm=b""))) == 0
+
+
+def test_a_coarse_compression_before_hides_blocks_of_eight(pair: tuple[Observation, Observation]) -> None:
+    ours, theirs = pair
+    assert ours.traces is not None
+    chained = replace(ours, traces=replace(ours.traces, seen_step=20.0))
+    plain = replace(chained, traces=replace(ours.traces, stored_step=0.0, seen_step=20.0))
+    for each in (chained, plain):
+        assert find_direct(each, theirs) == find_direct(theirs, each) == 0
+
+
+def test_who_lost_of_all_fine_detail_was_smoothed() -> None:
+    original, copy = coarse(6.0, 6.0), coarse(2.0, 0.0)
+    assert find_smoothed((0.25, 0.2, 0.1), original, copy) == 2
+    assert find_smoothed((-0.25, -0.2, -0.1), copy, original) == 1
+    assert find_smoothed((0.25, 0.2, 0.0), original, copy) == 0, "coarse steps add to the finest octave alone"
+    assert find_smoothed((0.4, 0.2, 0.1), original, copy) == 0, "blocks add most at the top"
+    assert find_smoothed((0.25, 0.2, 0.1), coarse(3.0, 12.0), copy) == 0, "it was compressed coarsely before"
+    assert find_smoothed((-0.25, -0.2, -0.1), original, copy) == 0, "the finer table may have lost nothing"
+
+
+def test_the_noise_of_coarse_steps_lies_in_the_finest_octave_alone() -> None:
+    rough, fine = coarse(9.0, 9.0), coarse(2.0, 2.0)
+    assert is_finest_alone(0.8, 0.05, rough, fine)
+    assert is_finest_alone(-0.8, -0.05, fine, rough)
+    assert is_finest_alone(0.8, 0.05, coarse(1.0, 5.0), coarse(6.0, 6.0)), "it was compressed coarsely before"
+    assert not is_finest_alone(0.8, 0.3, rough, fine), "a blur takes from the octave below as well"
+    assert not is_finest_alone(0.8, 0.05, fine, rough)
+    assert not is_finest_alone(2.0, 0.1, rough, fine), "no compression adds so much"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.descent import _PLACES, _earlier_steps, _sample, sample_blocks, shown_table
 from pipeline.detail import Floats
-from pipeline.earlier import explain_alike, find_steps, find_table
+from pipeline.earlier import explain_alike, find_steps, find_table, lie_on
 from pipeline.measuring import MeasureTask, measure
 from pipeline.settings import DecodeSettings, QualitySettings
 from store.records import Measurement, Traces
@@ -77,3 +77,15 @@ def test_the_steps_of_the_file_it_came_from_explain_a_copy_as_well() -> None:
     assert explain_alike(values, none, found, steps)
     assert not explain_alike(values, none, found, steps + 1)
     assert not explain_alike(values, none, found, none)
+
+
+def test_a_file_that_went_through_steps_lies_on_them(tmp_path: object) -> None:
+    first = saved(drawn(), quality=40)
+    steps = chosen(table(first))
+    later, plain = (
+        _sample(traced(data, tmp_path).blocks)
+        for data in (saved(opened(first), quality=90), saved(drawn(), quality=90))
+    )
+    assert lie_on(later.stored[later.sound], later.steps, steps)
+    assert not lie_on(plain.stored[plain.sound], plain.steps, steps)
+    assert not lie_on(later.stored[:0], later.steps, steps)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.enlarging import is_enlarged_on_page
+from pipeline.enlarging import find_repeated, is_enlarged_on_page
 from store.records import Traces
 from tests.unit.pipeline.test_descent import NOTHING
 from tests.unit.pipeline.test_originals import saved, seen
@@ -53,3 +53,26 @@ def test_without_a_rhythm_or_patches_nothing_is_told(tmp_path: Path) -> None:
     assert not is_enlarged_on_page(NOTHING, 2.0)
     flat = on_page(Image.new("RGB", (800, 600), "#808080"), tmp_path, "PNG")
     assert not is_enlarged_on_page(flat, 2.0)
+
+
+def traced(picture: Image.Image, folder: Path) -> Traces:
+    traces = seen(saved(picture, "JPEG", quality=88), folder)[0].traces
+    assert traces is not None
+    return traces
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.6])
+@pytest.mark.parametrize("way", [Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.NEAREST])
+def test_lines_that_enlarging_repeated_are_told(share: float, way: Image.Resampling, tmp_path: Path) -> None:
+    original = scene(640, 480).filter(ImageFilter.GaussianBlur(0.8))  # lenses leave no steps as rough as noise
+    small = original.resize((round(640 * share), round(480 * share)), way)
+    ours, theirs = traced(original, tmp_path), traced(small.resize((640, 480), Image.Resampling.NEAREST), tmp_path)
+    assert find_repeated(ours, theirs) == 2
+    assert find_repeated(theirs, ours) == 1
+
+
+@pytest.mark.parametrize("way", [ImageFilter.SHARPEN, ImageFilter.BoxBlur(1), ImageFilter.UnsharpMask(2, 300, 0)])
+def test_filters_repeat_no_lines(way: ImageFilter.Filter, tmp_path: Path) -> None:
+    original = scene(640, 480)
+    assert find_repeated(traced(original, tmp_path), traced(original.filter(way), tmp_path)) == 0
+    assert find_repeated(traced(original, tmp_path), NOTHING) == 0

@@ -41,3 +41,31 @@ def test_what_was_cut_out_came_after_the_whole(seed: int) -> None:
     whole = picture(seed)
     found = lineage(whole, np.ascontiguousarray(whole[20:210, 15:280]))
     assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
+def bars(shown: Pixels, above: int, below: int) -> Pixels:
+    """Set a picture between two dark bars that hold letters, one of them close to it."""
+    high, wide = shown.shape[:2]
+    whole = np.full((high + above + below, wide, 3), 12, np.uint8)
+    whole[above : above + high] = shown
+    for line in range(16, above - 6, 18):
+        cv2.putText(whole, "12:41  gallery 5G 71%", (6, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (240, 240, 240), 1)
+    for line in range(above + high + 20, len(whole), 18):
+        cv2.putText(whole, "a word about it", (90, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (240, 240, 240), 1)
+    return whole
+
+
+@pytest.mark.parametrize(("above", "below"), [(60, 40), (40, 24), (50, 0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_lies_between_bars_with_letters_was_there_before_them(seed: int, above: int, below: int) -> None:
+    shown = picture(seed)
+    found, back = lineage(shown, bars(shown, above, below)), lineage(bars(shown, above, below), shown)
+    assert (found.whole, back.whole) == (1, 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cut_along_a_calm_line_of_the_scene_is_a_cut(seed: int) -> None:
+    whole = picture(seed)
+    whole = np.concatenate([np.full((60, whole.shape[1], 3), 200, np.uint8), whole, whole[::-1][:60]])
+    found = lineage(whole, np.ascontiguousarray(whole[30:-20]))
+    assert (found.relation, found.whole) == (Relation.PART, 1)
