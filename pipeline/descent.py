@@ -315,9 +315,11 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
         return (0, 2, 1)[_by_rounding(second, first, beyond[::-1], sound, holds)]
     if not first.is_jpeg or off[0] > holds:
         return 0
-    if (first.values == second.values)[sound].all(axis=1).mean() > _MIN_UNTOUCHED:
+    shows = sound & (first.stored[:, 1:] != 0).any(axis=1)  # the one level of a page's ground lies wherever it happens to
+    if (first.values == second.values)[shows].all(axis=1).sum() > _MIN_UNTOUCHED * max(shows.sum(), 1):
         return 1  # whoever lost nothing since: had the JPEG been made from it, it would differ a little
-    told = (first.steps >= _SHOWN) & (first.stored != 0) & (sound & ~beyond[0])[:, None]
+    shows &= ~beyond[0]
+    told = (first.steps >= _SHOWN) & (first.stored != 0) & shows[:, None]
     distance = ((second.values - first.stored) / np.maximum(first.steps, 1))[told]
     if len(distance) < _MIN_VALUES:
         return 0

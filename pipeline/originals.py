@@ -27,7 +27,15 @@ from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
-from pipeline.recompressed import CAMERA_FORMATS, LOSSLESS, OTHER_CODEC, Preference, by_compression, by_format
+from pipeline.recompressed import (
+    CAMERA_FORMATS,
+    LOSSLESS,
+    OTHER_CODEC,
+    Preference,
+    by_compression,
+    by_format,
+    find_exact,
+)
 from pipeline.rhythm import compare_rhythms
 from pipeline.sharpening import FINER, FINEST, MIDDLE, NEXT, TOP, UPPER, is_contrary, is_sharpened
 from pipeline.tints import MANY_TONES, find_coloured, find_richer
@@ -224,16 +232,19 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     coloured = find_coloured(first, second)
     if coloured:
         return Preference(coloured, "the other lost its colours")
+    energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
+    gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
+    drawn = min(ours.quality.entropy, theirs.quality.entropy) < MANY_TONES  # what is flat has no steps by itself
+    exact = find_exact(ours, theirs) if drawn and abs(float(gain[FINEST].mean())) < LOUD else 0
+    if exact:
+        return Preference(exact, "the other is compressed: its lines have rims")
     cause = cause or _cause(ours, theirs)
     lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
-    drawn = min(ours.quality.entropy, theirs.quality.entropy) < MANY_TONES  # what is flat has no steps by itself
     repeated = 0 if drawn else find_repeated(first, second)
     if repeated:
         return Preference(3 - repeated, _REDUCED_AND_ENLARGED)
-    energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
-    gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
     if cause.original and not is_contrary(cause, gain, first, second):
         return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     direct = find_direct(ours, theirs, SURE_FOURS) if abs(float(gain[FINEST].mean())) < LOUD else 0

@@ -19,6 +19,12 @@ CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
+# Times what is usual that a place of 4 pixels may have changed: of copies 1 in 100 has more. Tones and colours that
+# changed, few colours, which miss rare ones by far, and the edges of a cut come on top.
+MAX_PEAK, PEAK_RECOLOURED, PEAK_FEW_COLOURS, PEAK_CUT = 3.3, 2.4, 4.0, 1.0
+# Where no place stands out, edges may be off all over: how many more windows may have moved, and go with the gradients.
+EVEN_PEAK, EVEN_MOVED, EVEN_MOVED_SHARE = 2.1, 60, 0.2
+EVEN_ODD, EVEN_TEXTURED = 8, 0.2  # touching windows that differ otherwise; share that must show something
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
@@ -54,8 +60,10 @@ def _is_explained(
     return (
         (flat or seen.agreement >= settings.min_agreement)
         and seen.conflict <= settings.max_conflict
+        and (framing.pasted or seen.peak <= _allowed_peak(framing, recoloured, few_colours))
         and (
             seen.spot_windows <= (MAX_PAGE_WINDOWS if seen.page else MAX_SPOT_WINDOWS)
+            or seen.peak <= EVEN_PEAK
             or _is_rough(seen, recoloured, few_colours)
         )
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
@@ -73,6 +81,17 @@ def _is_explained(
 def is_lively(seen: Comparison) -> bool:
     """Tell whether leaves or a face may have moved between two pictures, in many places by less than shows in one."""
     return seen.residual > LIVELY_RESIDUAL and seen.detail < LIVELY_DETAIL and seen.moved_share > LIVELY_MOVED
+
+
+def _allowed_peak(framing: Framing, recoloured: float, few_colours: bool) -> float:
+    """Tell how far a single place may stand out by what was done to the whole."""
+    allowed = MAX_PEAK + PEAK_RECOLOURED * how_sure_changed(recoloured)
+    return allowed + (PEAK_FEW_COLOURS if few_colours else 0.0) + (0.0 if framing.same else PEAK_CUT)
+
+
+def _is_even(seen: Comparison) -> bool:
+    """Tell whether what differs does so all over, as sharp lines do when they are drawn on another pixel grid."""
+    return seen.peak <= EVEN_PEAK and seen.drift_pixels <= SURE_DRIFT and seen.textured >= EVEN_TEXTURED
 
 
 def _is_rough(seen: Comparison, recoloured: float, few_colours: bool) -> bool:
@@ -94,7 +113,8 @@ def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: Ve
     compressed = 250 * max(0.0, 0.95 - seen.detail)
     sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
     forgiven = max(coarse, compressed, sharpened) + how_sure_changed(recoloured) * settings.max_odd_recoloured
-    return clean * settings.max_odd_windows + forgiven
+    even = EVEN_MOVED if same_frame and seen.odd_windows <= EVEN_ODD and _is_even(seen) else 0
+    return clean * settings.max_odd_windows + forgiven + even
 
 
 def _allowed_share(seen: Comparison, recoloured: float) -> float:
@@ -103,6 +123,7 @@ def _allowed_share(seen: Comparison, recoloured: float) -> float:
     resampled = 0.2 * min(max(seen.residual - 0.001, 0.0) / 0.002, 1.0)
     return (
         MAX_MOVED_SHARE
+        + (EVEN_MOVED_SHARE if _is_even(seen) else 0.0)
         + resampled
         + 0.3 * how_sure_changed(recoloured)
         + sharpened

@@ -15,6 +15,9 @@ SAMPLES = 1000  # places that are enough to learn a change of colours from
 CHANGED_SHARE = 0.75  # of the picture: what moves in a part of it is no change of tone
 MAX_TONE_DRIFT = 8.0  # grey levels; less is no change of tone
 MAX_COLOUR_DRIFT = 5.0  # the same for Cr and Cb
+_ENOUGH = 8  # cells to learn from
+_MANY = 32  # pixels, of one in four
+_MOST_SLOPE = 0.5  # by which contrast or light may change beyond the levels that a curve was learnt from
 _MAX_DRIFTS = np.array([[MAX_TONE_DRIFT], [MAX_COLOUR_DRIFT], [MAX_COLOUR_DRIFT]], np.float32)
 
 
@@ -109,10 +112,16 @@ class Curves:
 
     source: Float | None
     target: Float | None
+    doubt: Float  # [256]: by how many levels that table may err
 
     def applied(self, source: Grey, target: Grey) -> tuple[Float, Float]:
         """Give both pictures as levels with their tones made the same."""
         return _levels(source, self.source), _levels(target, self.target)
+
+    def doubts(self, source: Grey, target: Grey) -> Grey:
+        """Tell by how many levels each place may err that was brought to other tones."""
+        table = np.minimum(self.doubt, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(target if self.source is None else source, table), np.uint8)
 
 
 def _levels(grey: Grey, curve: Float | None) -> Float:
@@ -130,7 +139,24 @@ def learn_curves(source: Grey, target: Grey, cells: tuple[int, int], whole: NDAr
     there, back = _tone_curve(ours, theirs), _tone_curve(theirs, ours)
     left_there = np.abs(there[ours] - theirs).mean() / (_deviation(theirs) + 2)
     left_back = np.abs(back[theirs] - ours).mean() / (_deviation(ours) + 2)
-    return Curves(there, None) if left_there <= left_back else Curves(None, back)
+    if left_there <= left_back:
+        return Curves(there, None, _doubt(source, ours))
+    return Curves(None, back, _doubt(target, theirs))
+
+
+def _doubt(grey: Grey, means: Grey) -> Float:
+    """Tell by how much a curve learnt from means may err at levels that hardly any place of a picture has: [256].
+
+    Elsewhere it errs in many places, and what is usual shows that. What was written over a picture in a level that it
+    has not differs from what was there by more than it is doubted.
+    """
+    seen, learnt = (np.bincount(levels.ravel() >> 3, minlength=32) for levels in (grey[::2, ::2], means))
+    known = np.flatnonzero(np.repeat((seen >= _MANY) | (learnt >= min(_ENOUGH, learnt.max())), 8))
+    everywhere = np.arange(256)
+    above = known[np.minimum(np.searchsorted(known, everywhere), len(known) - 1)]
+    below = known[np.maximum(np.searchsorted(known, everywhere, side="right") - 1, 0)]
+    apart = np.minimum(np.abs(above - everywhere), np.abs(everywhere - below))
+    return np.asarray(_MOST_SLOPE * apart, np.float32)
 
 
 def _deviation(levels: Grey) -> float:
@@ -138,15 +164,20 @@ def _deviation(levels: Grey) -> float:
 
 
 def _tone_curve(source: Grey, target: Grey) -> Float:
-    """Map the source's grey levels onto what the target mostly shows in their place: a table [256]."""
+    """Map the source's grey levels onto what the target mostly shows in their place: a table [256].
+
+    The median of the shifts of levels, not the shift of their median: drawings have few levels, unevenly spread, and
+    what did not change must stay as it is.
+    """
     coarse = (source >> 3).astype(np.intp)
-    counts = np.bincount((coarse << 8) + target, minlength=32 * 256).reshape(32, 256)
+    shifts = target.astype(np.intp) - source + 255
+    counts = np.bincount((coarse << 9) + shifts, minlength=32 * 512).reshape(32, 512)
     below = counts.cumsum(axis=1)
     total = below[:, -1]
-    medians = (2 * below >= total[:, None]).argmax(axis=1)
-    known = np.flatnonzero(total >= min(8, total.max()))
+    medians = (2 * below >= total[:, None]).argmax(axis=1) - 255
+    known = np.flatnonzero(total >= min(_ENOUGH, total.max()))
     weight = total[known].astype(np.float64)
     levels = np.bincount(coarse, weights=source, minlength=32)[known] / weight
-    shift = np.convolve(weight * (medians[known] - levels), [1, 2, 1])[1:-1] / np.convolve(weight, [1, 2, 1])[1:-1]
+    shift = np.convolve(weight * medians[known], [1, 2, 1])[1:-1] / np.convolve(weight, [1, 2, 1])[1:-1]
     everywhere = np.arange(256)
     return np.asarray(np.clip(everywhere + np.interp(everywhere, levels, shift), 0, 255), np.float32)

@@ -11,7 +11,7 @@ from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, kind_of
 from pipeline.settings import VerifySettings
 from store.records import MatchKind
 
-SEEN = Comparison(windows=6_000, textured=0.9, agreement=1.0, detail=1.0, residual=0.002)
+SEEN = Comparison(windows=6_000, textured=0.9, agreement=1.0, detail=1.0, residual=0.002, peak=2.5)
 FRAME = Framing(
     source_covered=1.0, target_covered=1.0, same=True, rounded=True, whole=True, filled=False, tilted=False,
     on_grid=False, inset=False, pasted=False, bend=0.0,
@@ -32,7 +32,7 @@ def test_what_is_the_same_is_a_copy(framing: Framing) -> None:
     "fact",
     [
         {"agreement": 0.9}, {"conflict": 0.05}, {"odd_windows": 40}, {"moved_windows": 40}, {"spot_windows": 6},
-        {"moved_share": 0.5}, {"detail": 0.7}, {"residual": 0.4},
+        {"moved_share": 0.5}, {"detail": 0.7}, {"residual": 0.4}, {"peak": 3.5},
     ],
 )  # fmt: skip
 def test_each_thing_that_is_left_unexplained_is_an_edit(fact: dict[str, Any]) -> None:
@@ -57,3 +57,23 @@ def test_a_spot_is_forgiven_in_few_colours_and_never_on_paper() -> None:
     assert kind(replace(spot, blank=True), FRAME, few_colours=True) is MatchKind.EDITED
     assert kind(replace(spot, blank=True), FRAME, recoloured=2.0) is MatchKind.EDITED
     assert kind(replace(spot, blank=True, page=True), FRAME, few_colours=True) is MatchKind.EDITED
+
+
+def test_a_single_place_may_stand_out_where_rare_colours_are_missed_and_tones_were_changed() -> None:
+    place = replace(SEEN, peak=3.5)
+    assert kind(place, CUT) is MatchKind.COPY
+    assert kind(place, FRAME, few_colours=True) is MatchKind.COPY
+    assert kind(place, FRAME, recoloured=2.0) is MatchKind.COPY
+    assert kind(replace(SEEN, peak=12.0), FRAME, recoloured=2.0, few_colours=True) is MatchKind.EDITED
+
+
+def test_edges_that_are_off_all_over_are_those_of_another_pixel_grid() -> None:
+    even = replace(SEEN, peak=1.5, moved_windows=40, moved_share=0.3)
+    assert kind(even, FRAME) is MatchKind.COPY
+    for fact in ({"peak": 2.5}, {"drift_pixels": 0.25}, {"textured": 0.1}, {"odd_windows": 12}, {"moved_share": 0.5}):
+        assert kind(replace(even, **fact), FRAME) is MatchKind.EDITED, fact
+
+
+def test_letters_that_all_changed_a_little_are_the_same_page() -> None:
+    page = replace(SEEN, spot_windows=200, blank=True, page=True)
+    assert (kind(replace(page, peak=1.8), FRAME), kind(page, FRAME)) == (MatchKind.COPY, MatchKind.EDITED)

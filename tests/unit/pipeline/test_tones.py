@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.tones import mix_colours
+from pipeline.tones import learn_curves, mix_colours
 from pipeline.verify import prepare
 
 HEIGHT, WIDTH = 96, 128
@@ -39,3 +39,25 @@ def test_a_recoloured_picture_is() -> None:
     source, target = prepare(_stripes()), prepare(np.ascontiguousarray(_stripes()[..., ::-1]))
     _, _, changed = mix_colours(source.tones, target.tones, np.eye(3))
     assert changed >= 1
+
+
+def test_a_drawing_in_few_levels_keeps_its_tones_where_nothing_changed() -> None:
+    drawing = np.full((80, 120), 247, np.uint8)
+    drawing[20:60, 10:50], drawing[30:50, 60:110] = 241, 32
+    drawing[64:76, 10:110] = 37
+    whole = np.ones((20, 30), np.bool_)
+    first, second = learn_curves(drawing, drawing, (30, 20), whole).applied(drawing, drawing)
+    assert np.array_equal(first, drawing) and np.array_equal(second, drawing)
+
+
+def test_a_curve_is_doubted_at_rare_levels_alone() -> None:
+    ground = np.tile(np.arange(100, 148, dtype=np.uint8), (96, 2))
+    rare = ground.copy()
+    rare[40:44, 40:44] = 240
+    curves = learn_curves(ground, rare, (24, 24), np.ones((24, 24), np.bool_))
+    doubts = curves.doubts(ground, rare), curves.doubts(rare, ground)
+    assert max(int(doubt.max()) for doubt in doubts) > 20
+    known = [doubt[rare < 200].max() for doubt in doubts]
+    assert known == [0, 0]
+    off = 240 - 147
+    assert max(int(doubt.max()) for doubt in doubts) < off / 2, "what is written there still shows"
