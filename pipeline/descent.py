@@ -315,11 +315,10 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
         return (0, 2, 1)[_by_rounding(second, first, beyond[::-1], sound, holds)]
     if not first.is_jpeg or off[0] > holds:
         return 0
-    shows = sound & (first.stored[:, 1:] != 0).any(axis=1)  # the one level of a page's ground lies wherever it happens to
+    shows = sound & (first.stored[:, 1:] != 0).any(axis=1)  # a page's ground has but one level, anywhere
     if (first.values == second.values)[shows].all(axis=1).sum() > _MIN_UNTOUCHED * max(shows.sum(), 1):
         return 1  # whoever lost nothing since: had the JPEG been made from it, it would differ a little
-    shows &= ~beyond[0]
-    told = (first.steps >= _SHOWN) & (first.stored != 0) & shows[:, None]
+    told = (first.steps >= _SHOWN) & (first.stored != 0) & (shows & ~beyond[0])[:, None]
     distance = ((second.values - first.stored) / np.maximum(first.steps, 1))[told]
     if len(distance) < _MIN_VALUES:
         return 0
@@ -327,8 +326,7 @@ def _by_rounding(first: _Sample, second: _Sample, beyond: tuple[Flags, Flags], s
     if deviation < _INHERITED:
         return 1
     # Whoever was rounded to the grid lay anywhere within a step of it; noise that came later lies closer by and beyond.
-    tails = float((distance**4).mean()) / deviation**4
-    return 2 if deviation > _OWN and tails < _TAILS else 0
+    return 2 if deviation > _OWN and float((distance**4).mean()) < _TAILS * deviation**4 else 0
 
 
 def _by_part(first: _Sample, second: _Sample, excess: tuple[Floats, Floats], sound: Flags) -> int:

@@ -14,6 +14,7 @@ from pipeline.tones import Colours, Tones
 
 _BITS = 3  # of each channel that do not matter
 _SIDE = 256 >> _BITS
+_PLACE, _LOST = (9, 9), 19.0  # pixels of half a preview; levels of chroma
 _LEAST = 16  # pixels of a preview: what fewer show lies on the edge between two colours
 
 
@@ -30,6 +31,20 @@ def in_colours_of(many: Tones, few: Tones) -> Colours:
     nearest = np.zeros((len(here), 3), np.uint8)
     nearest[used] = np.rint(chosen[apart.argmin(axis=1)])
     return nearest[bins]
+
+
+def lost_a_colour(many: Tones, few: Colours) -> bool:
+    """Tell whether a place lost its colour in the few of another picture: whoever chose them did not see it.
+
+    `few` is what `in_colours_of` gave, [h, w, 3]. Of the tinted places that made 12 such pairs all but 2 were lost by
+    more, of true copies 6 of 158, most of them in 64 colours.
+    """
+    high, wide = many.chroma.shape[:2]
+    if min(high, wide) < _PLACE[0]:
+        return False
+    nearest = cv2.resize(few[..., 1:], (wide, high), interpolation=cv2.INTER_AREA).astype(np.float32)
+    off = cv2.blur(many.chroma.astype(np.float32) - nearest, _PLACE)
+    return float(np.hypot(off[..., 0], off[..., 1]).max()) > _LOST
 
 
 def _colours(tones: Tones) -> Colours:

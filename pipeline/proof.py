@@ -18,6 +18,7 @@ CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 # have as much of one or two of these; of 200 drawn one had of all three.
 LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
 MAX_PAGE_WINDOWS = 2  # the same, of a page
+MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 # Times what is usual that a place of 4 pixels may have changed: of copies 1 in 100 has more. Tones and colours that
 # changed, few colours, which miss rare ones by far, and the edges of a cut come on top.
@@ -96,6 +97,8 @@ def _is_even(seen: Comparison) -> bool:
 
 def _is_rough(seen: Comparison, recoloured: float, few_colours: bool) -> bool:
     """Tell whether so much differs all over that a spot tells nothing; on paper it does, of whatever colour."""
+    if seen.spot_windows > MAX_SPOT_ROUGH and not few_colours:
+        return False
     changed = few_colours or recoloured >= 1
     return not seen.page and (seen.residual > CLEAN_RESIDUAL or (changed and not seen.blank))
 

@@ -26,7 +26,7 @@ from pipeline.corners import Points, find_points
 from pipeline.cutting import find_cut
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
-from pipeline.palettes import in_colours_of
+from pipeline.palettes import in_colours_of, lost_a_colour
 from pipeline.proof import how_sure_changed, is_lively, kind_of
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
@@ -75,10 +75,6 @@ class Prepared:
         small = self.tones.small.copy()
         small[..., 0] = cv2.resize(grey, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
         return Prepared(Tones(grey, self.tones.chroma, small), self.thumb)
-
-    def in_colours_of(self, few: "Prepared") -> "Prepared":
-        """Bring it to the few colours of another."""
-        return _prepared(in_colours_of(self.tones, few.tones))
 
     @cached_property
     def turned_thumbs(self) -> Float:
@@ -159,7 +155,10 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
         alike[1 - place] = alike[1 - place].with_grey(file.saved_again(alike[1 - place].grey))
     elif known.few_colours is not None:
         place = known.few_colours
-        alike[1 - place] = alike[1 - place].in_colours_of(alike[place])
+        nearest = in_colours_of(alike[1 - place].tones, alike[place].tones)
+        if lost_a_colour(alike[1 - place].tones, nearest):
+            return None
+        alike[1 - place] = _prepared(nearest)
     else:
         return None
     ours, theirs = alike
