@@ -1,11 +1,12 @@
 """Of two pictures that differ by compression alone, the one that was compressed first is told."""
 
 import io
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.filters import compare_empty_places, compare_rounding
 from pipeline.originals import find_original
@@ -114,3 +115,29 @@ def test_steps_that_both_went_through_make_neither_the_original(quality: int, tm
     original = saved(history, quality=quality + 10)
     for copy in (saved(opened(original), quality=97), saved(opened(original), quality=60)):
         assert told(original, copy, tmp_path) == 1
+
+
+def page(seed: int) -> Image.Image:
+    """Draw a screen: a white ground, words in black and colours, a table and a button."""
+    drawn_page = Image.new("RGB", (640, 480), (255, 255, 255))
+    pen = ImageDraw.Draw(drawn_page)
+    chance = random.Random(seed)
+    for top in range(20, 440, 26):
+        pen.text((20 + chance.randrange(40), top), f"Line {seed} {chance.randrange(10**9)} of a page", (20, 20, 20))
+        pen.line((20, top + 18, 600, top + 18), (200, 205, 210))
+    pen.rectangle((420, 60, 560, 100), (40, 110, 220))
+    pen.text((440, 74), "Save as", (255, 255, 255))
+    return drawn_page
+
+
+@pytest.mark.parametrize("quality", [60, 75, 80, 85, 90, 95])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_screen_that_was_kept_exactly_is_the_original_of_its_jpeg(seed: int, quality: int, tmp_path: Path) -> None:
+    exact, lossy = saved(page(seed), "PNG"), saved(page(seed), quality=quality)
+    assert len(exact) < len(lossy), "so bytes would prefer the copy"
+    assert told(exact, lossy, tmp_path) == 1
+
+
+def test_a_screen_that_was_decoded_from_a_jpeg_is_not_its_original(tmp_path: Path) -> None:
+    lossy = saved(page(3), quality=60)
+    assert told(lossy, saved(opened(lossy), "PNG"), tmp_path) == 1
