@@ -173,13 +173,14 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
 
 def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: "_Judged") -> "_Judged":
     """Let all blocks tell whether one is a JPEG that was merely saved from the other, or was written over."""
-    place, saving = find_saving(a.tones, b.tones, known.children)
+    copied = best.kind is MatchKind.COPY
+    # Where it is fine, or colours changed, what was done to the whole shows in places, and the windows see more.
+    hidden = known.coarser is not None and best.framing.same and best.recoloured < AS_SAVED
+    place, saving = find_saving(a.tones, b.tones, known.children if (hidden if copied else known.saved) else ())
     if saving is None:
         return best
-    if best.kind is MatchKind.COPY:
-        # Where it is fine, or colours changed, what was done to the whole shows in places, and the windows see more.
-        hidden = known.coarser is not None and best.framing.same and best.recoloured < AS_SAVED
-        return replace(best, kind=MatchKind.EDITED) if hidden and saving.written_over else best
+    if copied:
+        return replace(best, kind=MatchKind.EDITED) if saving.written_over else best
     again = (a.with_grey(saving.again), b) if place else (a, b.with_grey(saving.again))
     as_lies = Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
     judged = _judge(*again, as_lies, settings, Known()) if saving.merely_saved else None
