@@ -2,11 +2,12 @@
 
 import io
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from pipeline.filters import compare_empty_places, compare_rounding
 from pipeline.originals import find_original
@@ -141,3 +142,15 @@ def test_a_screen_that_was_kept_exactly_is_the_original_of_its_jpeg(seed: int, q
 def test_a_screen_that_was_decoded_from_a_jpeg_is_not_its_original(tmp_path: Path) -> None:
     lossy = saved(page(3), quality=60)
     assert told(lossy, saved(opened(lossy), "PNG"), tmp_path) == 1
+
+
+@pytest.mark.parametrize("change", [
+    lambda image: ImageEnhance.Brightness(image).enhance(0.9),
+    lambda image: image.filter(ImageFilter.UnsharpMask(1, 120, 0)),
+    lambda image: image.filter(ImageFilter.GaussianBlur(0.7)),
+], ids=["darkened", "sharpened", "blurred"])  # fmt: skip
+def test_a_screen_that_was_made_from_a_jpeg_is_no_original_for_being_kept_exactly(
+    change: Callable[[Image.Image], Image.Image], tmp_path: Path
+) -> None:
+    lossy = saved(page(4), quality=85)
+    assert told(lossy, saved(change(opened(lossy)), "PNG"), tmp_path) != 2
