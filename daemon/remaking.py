@@ -1,6 +1,7 @@
 """Make previews again from the files that hold the images; measure again what an earlier dedupd measured less of."""
 
-from collections.abc import Set
+import os
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from daemon.session import Session
@@ -25,47 +26,63 @@ class Remade:
 
 def remake_previews(session: Session, advance: Advance) -> Remade:
     """Decode every image whose preview is missing, whose traces nobody looked for, or that another version measured."""
-    previews, catalog = session.flow.knowledge.previews, session.catalog
-    outdated = set(measured_by_another(catalog))
-    wanted = _incomplete(session, outdated)
-    lacking = {path for path, image in wanted.items() if not previews.has(image.sha256)}
+    previews = session.flow.knowledge.previews
+    outdated = set(measured_by_another(session.catalog))
+
+    def is_wanted(image: ImageState, seen: Observation) -> bool:
+        return image.id in outdated or _lacks_traces(seen) or not previews.has(image.sha256)
+
+    return _remake(session, _chosen(session, session.catalog.image_ids(), is_wanted), outdated, advance)
+
+
+def catch_up(session: Session, advance: Advance) -> Remade:
+    """Measure again what another version of dedupd measured: pictures are only compared as measured alike."""
+    outdated = measured_by_another(session.catalog)
+    return _remake(session, _chosen(session, outdated, lambda *_: True), set(outdated), advance)
+
+
+def _remake(session: Session, wanted: Mapping[str, ImageState], outdated: Set[int], advance: Advance) -> Remade:
+    previews = session.flow.knowledge.previews
+    lacking = [image for image in wanted.values() if not previews.has(image.sha256)]
+    there = [path for path in wanted if os.path.lexists(path)]
+    measured = _measure(session, wanted, there, advance) if there else set()
+    left = outdated & {image.id for image in wanted.values()} - measured
+    if outdated:
+        remember_measurer(session.catalog, left)
+    made = sum(image.id in measured for image in lacking)
+    return Remade(made, len(lacking) - made, len(measured), len(left))
+
+
+def _measure(session: Session, wanted: Mapping[str, ImageState], paths: Sequence[str], advance: Advance) -> set[int]:
+    """Measure files and store what was seen; return the images whose content was still there."""
+    done, waiting = 0, list(paths)
     measured: set[int] = set()
-    made, done, waiting = 0, 0, list(wanted)
     with WorkerPool(session.settings.workers, session.settings.decode, session.settings.quality) as pool:
         while waiting or pool.pending:
             while waiting and pool.free:
                 pool.submit(MeasureTask(waiting.pop(), session.flow.input_size))
             for task, result in pool.results(1.0):
                 done += 1
-                if isinstance(result, Measurement) and result.hashes.sha256 == wanted[task.path].sha256:
-                    previews.write(result.hashes.sha256, result.preview)
-                    _measured_again(session, wanted[task.path].id, result)
-                    made += task.path in lacking
-                    measured.add(wanted[task.path].id)
-            advance(done, len(wanted))
-    left = outdated & {image.id for image in wanted.values()} - measured
-    if outdated:
-        remember_measurer(catalog, left)
-    return Remade(made, len(lacking) - made, len(measured), len(left))
+                image = wanted[task.path]
+                if isinstance(result, Measurement) and result.hashes.sha256 == image.sha256:
+                    session.flow.knowledge.previews.write(image.sha256, result.preview)
+                    _measured_again(session, image.id, result)
+                    measured.add(image.id)
+            advance(done, len(paths))
+    return measured
 
 
-def catch_up(session: Session, advance: Advance) -> Remade:
-    """Measure again what another version of dedupd measured: pictures are only compared as measured alike."""
-    return remake_previews(session, advance) if measured_by_another(session.catalog) else Remade(0, 0, 0, 0)
-
-
-def _incomplete(session: Session, outdated: Set[int]) -> dict[str, ImageState]:
-    """Return, by the path of one of its files, every image that is outdated or lacks its preview or its traces."""
-    previews, catalog = session.flow.knowledge.previews, session.catalog
+def _chosen(
+    session: Session, ids: Sequence[int], is_wanted: Callable[[ImageState, Observation], bool]
+) -> dict[str, ImageState]:
+    """Return, by the path of one of its files, every image that was measured once and is wanted."""
+    catalog = session.catalog
     found: dict[str, ImageState] = {}
-    ids = catalog.image_ids()
     for start in range(0, len(ids), 500):
         files = catalog.files_of(ids[start : start + 500])
         for image in catalog.images(ids[start : start + 500]).values():
             seen = image.observation
-            if seen is None or not files.get(image.id):
-                continue
-            if image.id in outdated or _lacks_traces(seen) or not previews.has(image.sha256):
+            if seen is not None and files.get(image.id) and is_wanted(image, seen):
                 file = files[image.id][0]
                 found[file.lies_at or file.stat.path] = image
     return found

@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dct import SIDE as _SIDE
+from pipeline.dct import block_basis
 from pipeline.decode import Pixels
 from pipeline.detail import Floats
 from pipeline.earlier import explain_alike, find_steps, find_table, lie_on
@@ -30,7 +32,6 @@ from store.records import Traces
 
 Flags = NDArray[np.bool_]
 
-_SIDE = 8  # pixels of a block
 _ROWS = _COLUMNS = 8  # of blocks looked at, at most
 # Coefficients looked at, (row, column): the lowest, where values are large, along four diagonals.
 _PLACES = (
@@ -119,12 +120,9 @@ def _starts(length: int, most: int) -> NDArray[np.intp]:
 
 @cache
 def _basis() -> NDArray[np.float32]:
-    """Return the orthonormal DCT of a block for the chosen coefficients: float32 [64, 15]."""
-    place = np.arange(_SIDE)
-    cosines = np.cos((2 * place[None] + 1) * place[:, None] * np.pi / (2 * _SIDE)) * np.sqrt(2 / _SIDE)
-    cosines[0] /= np.sqrt(2)
-    made = [np.outer(cosines[row], cosines[column]).ravel() for row, column in _PLACES]
-    return np.stack(made, axis=1).astype(np.float32)
+    """Return the DCT of a block for the chosen coefficients: float32 [64, 15]."""
+    chosen = [row * _SIDE + column for row, column in _PLACES]
+    return np.ascontiguousarray(block_basis()[:, chosen], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dct import block_basis
 from pipeline.decode import Pixels
 from pipeline.descent import shown_table
 from pipeline.detail import Floats
@@ -157,7 +158,7 @@ def compare_empty_places(coarse: Traces, fine: Traces) -> float | None:
     told = (steps >= _COARSE) & (steps >= _FINER * max(inherited, 1.0) * second.steps[1:])
     held, there = (
         (values[first.sound, 1:] / steps)[:, told]
-        for values in (first.stored, _inner(second.patches).reshape(-1, _CELLS) @ _basis())
+        for values in (first.stored, _inner(second.patches).reshape(-1, _CELLS) @ block_basis())
     )
     empty = held == 0
     if empty.sum() < _MIN_EMPTY or (~empty).sum() < _MIN_HELD:
@@ -179,7 +180,7 @@ def compare_rounding(coarse: Traces, fine: Traces) -> float | None:
     steps = first.steps[1:]
     told = (steps >= _SHOWN) & (steps >= _FINER * second.steps[1:])
     held, there = (
-        (_inner(sample.patches[first.textured]).reshape(-1, _CELLS) @ _basis())[:, 1:][:, told] / steps[told]
+        (_inner(sample.patches[first.textured]).reshape(-1, _CELLS) @ block_basis())[:, 1:][:, told] / steps[told]
         for sample in (first, second)
     )
     something = np.abs(held) > _SOMETHING
@@ -267,7 +268,7 @@ def _read(traces: Traces) -> _Sample:
     unclipped = (patches.min(axis=(1, 2)) > least) & (patches.max(axis=(1, 2)) < most)
     textured = _inner(patches).std(axis=(1, 2)) > _LEAST_DEVIATION
     sound = textured
-    values = _inner(patches).reshape(-1, _CELLS) @ _basis()
+    values = _inner(patches).reshape(-1, _CELLS) @ block_basis()
     steps = np.maximum(table, 1)
     on_grid = steps * np.rint(values / steps)
     shown = steps >= _SHOWN
@@ -278,15 +279,6 @@ def _read(traces: Traces) -> _Sample:
 
 def _inner(patches: NDArray[Any]) -> NDArray[Any]:
     return patches[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-
-
-@cache
-def _basis() -> Floats:
-    """Return the orthonormal DCT of a block, as one product: [64, 64]; the mean coefficient is the first."""
-    place = np.arange(_SIDE)
-    cosines = np.cos((2 * place[None] + 1) * place[:, None] * np.pi / (2 * _SIDE)) * np.sqrt(2 / _SIDE)
-    cosines[0] /= np.sqrt(2)
-    return np.asarray(np.kron(cosines, cosines).T)
 
 
 def _compare(first: _Sample, second: _Sample, terms: _Terms) -> _Found:
@@ -315,7 +307,7 @@ def _explain(original: _Sample, copy: _Sample, terms: _Terms) -> _Explained:
         off = np.abs(wanted - fit @ pixels)
         far = _FAR * (1.48 * median(off) + _LEAST_ERROR)
         weight = 1 / np.sqrt(1 + (off / far) ** 2)
-    made = ((fit @ pixels).reshape(-1, _CELLS) @ _basis())[:, 1:]
+    made = ((fit @ pixels).reshape(-1, _CELLS) @ block_basis())[:, 1:]
     stored, steps = copy.stored[:, 1:], copy.steps[1:]
     left = stored - made
     shares = np.bincount(rings, fit[: len(rings)])

@@ -238,6 +238,7 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     energies = [np.exp2(octaves(traces.spectrum)) for traces in (first, second)]
     gain = np.log2((energies[0] + _ROUNDING) / (energies[1] + _ROUNDING))
     drawn = min(ours.quality.entropy, theirs.quality.entropy) < MANY_TONES  # what is flat has no steps by itself
+    # The rims that compression draws around lines have more tones and finer frequencies than the lines, and cost bytes.
     merely = all(abs(float(gain[bands].mean())) < most for bands, most in _MERELY_SAVED)
     exact = find_exact(ours, theirs) if drawn and merely else 0
     if exact and not descent.rewritten[2 - exact]:

@@ -17,9 +17,9 @@ CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 # Two frames of a tree in the wind: 0.028 to 0.071, 0.84 to 0.94, 0.07 to 0.14. Copies that went through other codecs
 # have as much of one or two of these; of 200 drawn one had of all three.
 LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
+MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
-MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 # Times what is usual that a place of 4 pixels may have changed: of copies 1 in 100 has more. Tones and colours that
 # changed, few colours, which miss rare ones by far, and the edges of a cut come on top.
 MAX_PEAK, PEAK_RECOLOURED, PEAK_FEW_COLOURS, PEAK_CUT = 3.3, 2.4, 4.0, 1.0

@@ -28,8 +28,6 @@ _INHERITED_STEPS = 1.45  # how unlike the step may be that a file inherited, and
 # Of what sets two apart: what a picture holds where the JPEG that it was made from has nothing. Of 100 pairs below,
 # of pictures that this was not put by, 97 right.
 _AS_EMPTY = 0.2
-
-
 # Of a step of the coarser: 0.29 if it was saved from the other. All 15 pairs below of which the blocks told nothing
 # were right; 2 more had been saved with steps of 1 at low frequencies, which drown in the rounding of pixels.
 _ROUNDED, _SHOWN = 0.2, 4
@@ -48,16 +46,12 @@ class Preference:
 
 
 def find_exact(ours: Observation, theirs: Observation) -> int:
-    """Tell which of two drawings, 1 or 2, was never compressed with a loss as the other was; 0 where neither or both.
-
-    The rims that compression draws around lines have more tones and finer frequencies than the drawing itself, and cost
-    more bytes.
-    """
+    """Tell which of two, 1 or 2, was kept without a loss and shows none, unlike the other; 0 where neither or both."""
     kept = [
         seen.picture.encoding in LOSSLESS and seen.traces is not None and mean_step(seen.traces) == 0
         for seen in (ours, theirs)
     ]
-    return 0 if kept[0] == kept[1] else 1 if kept[0] else 2
+    return kept.index(True) + 1 if kept[0] != kept[1] else 0
 
 
 def by_compression(ours: Observation, theirs: Observation, gain: Floats, descent: Descent) -> Preference:
@@ -97,10 +91,10 @@ def _by_kinds(ours: Observation, theirs: Observation, descent: Descent) -> Prefe
     first, second = ours.traces, theirs.traces
     if first is None or second is None:
         return Preference()
+    plain = find_exact(ours, theirs)
+    if plain:  # had it been made from the other, its pixels would be the same, or show the other's step
+        return Preference(plain, "the other is compressed more")
     exact = [seen.picture.encoding in LOSSLESS for seen in (ours, theirs)]
-    plain = exact[0] and first.seen_step == 0, exact[1] and second.seen_step == 0
-    if plain[0] != plain[1]:  # had it been made from the other, its pixels would be the same, or show the other's step
-        return Preference(1 if plain[0] else 2, "the other is compressed more")
     if exact[0] != exact[1]:
         # Converted from a JPEG it would hold its pixels. So where both show the steps of one before, it was before.
         other, altered = (second, descent.altered[1]) if exact[0] else (first, descent.altered[0])

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey
+from pipeline.dct import SIDE as _SIDE
+from pipeline.dct import block_basis
 from pipeline.earlier import standard_table
 from pipeline.settings import DecodeSettings
 from pipeline.tones import Tones
 
 Mask = NDArray[np.bool_]
 
-_SIDE = 8  # pixels of a block
 _LEVEL = 128  # of grey, in the middle
 _ROUNDING = 1.5  # grey levels, of pixels and colours, in a coefficient
 _BURNT = 6  # grey levels from white or black: so far a preview may misplace a burnt-out colour
@@ -113,7 +114,7 @@ class Saving:
         reach = self.steps / 2 + _storing()
         near = self._ours + np.clip(self._theirs - self._ours, -reach, reach)
         rows, columns = self.shape
-        blocks = (near @ _basis()).reshape(rows, columns, _SIDE, _SIDE).transpose(0, 2, 1, 3)
+        blocks = (near @ _basis().T).reshape(rows, columns, _SIDE, _SIDE).transpose(0, 2, 1, 3)
         drawn = self.parent.copy()
         whole = np.clip(np.rint(blocks.reshape(rows * _SIDE, -1) + _LEVEL), 0, 255)
         drawn[: rows * _SIDE, : columns * _SIDE] = whole.astype(np.uint8)
@@ -194,16 +195,12 @@ def _coefficients(grey: Grey) -> Float:
     """Return the DCT of all whole blocks, [n, 64] row by row."""
     rows, columns = grey.shape[0] // _SIDE, grey.shape[1] // _SIDE
     blocks = grey[: rows * _SIDE, : columns * _SIDE].reshape(rows, _SIDE, columns, _SIDE).transpose(0, 2, 1, 3)
-    return np.asarray((blocks.reshape(-1, _SIDE**2).astype(np.float32) - _LEVEL) @ _basis().T, np.float32)
+    return np.asarray((blocks.reshape(-1, _SIDE**2).astype(np.float32) - _LEVEL) @ _basis(), np.float32)
 
 
 @cache
 def _basis() -> Float:
-    """Return the orthonormal DCT of a block: [64, 64], a coefficient in each row."""
-    place = np.arange(_SIDE)
-    cosines = np.cos((2 * place + 1) * place[:, None] * np.pi / (2 * _SIDE)) * np.sqrt(2 / _SIDE)
-    cosines[0] /= np.sqrt(2)
-    return np.asarray(np.kron(cosines, cosines), np.float32)
+    return np.ascontiguousarray(block_basis(), np.float32)
 
 
 def _is_burnt(tones: Tones) -> Mask:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dct import block_basis
 from pipeline.decode import Pixels
 from pipeline.descent import sample_blocks
 from pipeline.detail import Floats
@@ -142,12 +143,8 @@ def _has_gaps(counts: NDArray[np.int64], stored: Sequence[int]) -> bool:
 
 @cache
 def _basis() -> NDArray[np.float32]:
-    """Return the orthonormal DCT of a block for the chosen coefficients: float32 [64, n]."""
-    place = np.arange(_BLOCK)
-    cosines = np.cos((2 * place[None] + 1) * place[:, None] * np.pi / 16) * np.sqrt(2 / _BLOCK)
-    cosines[0] /= np.sqrt(2)
-    made = [np.outer(*(cosines[k] for k in divmod(number, _BLOCK))).ravel() for number in _COEFFICIENTS]
-    return np.stack(made, axis=1).astype(np.float32)
+    """Return the DCT of a block for the chosen coefficients: float32 [64, n]."""
+    return np.ascontiguousarray(block_basis()[:, _COEFFICIENTS], np.float32)
 
 
 @cache

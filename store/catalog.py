@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.database import format_of, newest_format, open_database, transaction
-from store.errors import CatalogError
+from store.database import open_database, refuse_past, transaction
 from store.records import CatalogFile, FileStat, Folder, ImageState, Observation, VerdictKind
 from store.relations import Relations
 from store.rows import FILE_ROW, IMAGE_ROW, file_of, image_of, row_of, signed, unsigned, upsert
@@ -30,12 +29,8 @@ class Catalog:
         self.path = path
         self.read_only = read_only
         self.database = open_database(path, read_only=read_only)
-        if read_only and format_of(self.database) < newest_format():
-            self.database.conn.close()
-            raise CatalogError(
-                f"an earlier dedupd wrote the catalog {path}",
-                "the next `dedupd scan` or `dedupd run` brings it up to date, after a backup",
-            )
+        if read_only:
+            refuse_past(self.database, path)
         self._execute = self.database.conn.execute
         self._models: dict[str, int] = {}
         self.relations = Relations(self.database)

@@ -28,6 +28,7 @@ __all__ = [
     "is_full",
     "newest_format",
     "open_database",
+    "refuse_past",
     "sqlite3",
     "sqlite_version_is_safe",
     "sync_path",
@@ -242,6 +243,16 @@ def _refuse_future(database: Database, path: Path) -> None:
         raise DamageError(
             f"the catalog {path} has format {format_of(database)}, this dedupd knows {newest_format()}",
             "install the newer dedupd that wrote it, or pass another --state",
+        )
+
+
+def refuse_past(database: Database, path: Path) -> None:
+    """Close a catalog of an earlier format that is open for reading, and raise CatalogError."""
+    if format_of(database) < newest_format():
+        database.conn.close()
+        raise CatalogError(
+            f"an earlier dedupd wrote the catalog {path}",
+            "the next `dedupd scan` or `dedupd run` brings it up to date, after a backup",
         )
 
 

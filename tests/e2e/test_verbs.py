@@ -177,6 +177,9 @@ def test_what_could_not_be_measured_again_is_measured_when_it_is_back(known: Kno
         answer = dedupd("reindex", "--state", state, "--json").json
         assert answer["measured_again"] == catalog.count_images() - 1
         assert catalog.remembered("measured_before") == f"[{image}]"
+        at_once = dedupd("scan", extra, "--output", tmp_path / "out", "--state", state)
+        assert "1 picture not measured again" in (tmp_path / "out" / "cleaning_report.html").read_text("utf-8"), at_once
+        assert "of 1" not in at_once.err, "no process is started for a file that is not there"
     finally:
         hidden.rename(where)
     assert "1 picture measured by another version" in dedupd("check", "--state", state).out

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from pipeline.descent import Descent, find_descent, sample_blocks
 from store.records import Traces
-from tests.unit.pipeline.test_originals import drawn, saved
+from tests.unit.pipeline.test_originals import drawn, lined, saved
 
 NOTHING = Traces(b"", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 TABLE = tuple(range(10, 74))
@@ -120,12 +120,9 @@ def test_turning_the_pair_turns_what_is_told(first: bytes, second: bytes, values
 def crossed(image: Image.Image) -> Image.Image:
     """Draw lines and a wide band over about half of a picture."""
     layer = Image.new("RGBA", image.size)
-    pen = ImageDraw.Draw(layer)
-    for place in range(-480, 640, 160):
-        pen.line((place, 0, place + 480, 480), (255, 255, 255, 130), 9)
-        pen.line((place + 480, 0, place, 480), (255, 255, 255, 130), 9)
-    pen.rectangle((0, 400, 640, 480), (30, 60, 20, 200))
-    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+    ImageDraw.Draw(layer).rectangle((0, 400, 640, 480), (30, 60, 20, 200))
+    lines = lined(image, gap=160, opacity=130, width=9)
+    return Image.alpha_composite(lines.convert("RGBA"), layer).convert("RGB")
 
 
 @pytest.mark.parametrize("first", [65, 80])

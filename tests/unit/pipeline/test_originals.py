@@ -104,12 +104,13 @@ def tiled(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
-def lined(image: Image.Image) -> Image.Image:
+def lined(image: Image.Image, gap: int = 120, opacity: int = 120, width: int = 5) -> Image.Image:
+    """Draw lines across a picture, both ways."""
     layer = Image.new("RGBA", image.size)
     pen = ImageDraw.Draw(layer)
-    for place in range(-480, 640, 120):
-        pen.line((place, 0, place + 480, 480), (255, 255, 255, 120), 5)
-        pen.line((place + 480, 0, place, 480), (255, 255, 255, 120), 5)
+    for place in range(-480, 640, gap):
+        pen.line((place, 0, place + 480, 480), (255, 255, 255, opacity), width)
+        pen.line((place + 480, 0, place, 480), (255, 255, 255, opacity), width)
     return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
