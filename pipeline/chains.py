@@ -9,6 +9,7 @@ from store.records import Observation, Traces
 
 EQUAL_STEPS = 1.04
 UNLIKE_STEPS = 1.25  # where a step was read from pixels
+_FAR_COARSER = 2.0  # times
 _FINER_THAN_SEEN = 0.8  # of a step seen in the pixels: the file spends bytes on what was lost before
 _COARSE = 9.0  # grey levels, a mean step: JPEG 60 and below
 LOUD = 1.5  # octaves: neither noise nor fine compression adds more
@@ -31,6 +32,11 @@ def mean_step(traces: Traces) -> float:
 def has_inherited(traces: Traces) -> bool:
     """Tell whether the pixels show a compression that the file itself does not have."""
     return traces.stored_step < _FINER_THAN_SEEN * traces.seen_step
+
+
+def is_far_finer(first: Traces | None, second: Traces | None) -> bool:
+    """Tell whether the first of two went through far finer steps than the second."""
+    return first is not None and second is not None and mean_step(second) > _FAR_COARSER * max(mean_step(first), 1.0)
 
 
 def is_compression_noise(finest: float, first: Traces, second: Traces) -> bool:

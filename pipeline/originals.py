@@ -20,6 +20,7 @@ from pipeline.chains import (
     find_direct,
     has_inherited,
     is_compression_noise,
+    is_far_finer,
     is_finest_alone,
     mean_step,
 )
@@ -28,12 +29,11 @@ from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
 from pipeline.recompressed import (
-    CAMERA_FORMATS,
     LOSSLESS,
     OTHER_CODEC,
     Preference,
     by_compression,
-    by_format,
+    by_packing,
     find_exact,
 )
 from pipeline.rhythm import compare_rhythms
@@ -51,7 +51,7 @@ _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _RESOLVES = 1.3  # times the tiny one's pixels
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
-_FOLLOWS, _UNLIKE = 0.25, 0.9  # of a difference: what a filter leaves at most; what is left of what is no filter's work
+_FOLLOWS, _UNLIKE = 0.25, 0.95  # of a difference: what a filter leaves at most; what is left of the work of no filter
 _NO_FILTER = 0.6  # of a difference: compression leaves as much
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
 _MIN_DETAIL = 0.3  # octaves of energy in the finest octave
@@ -65,6 +65,7 @@ _WHITE = -1.2  # octaves from upper to top bands: noise has as much there, detai
 _OWN_RHYTHM = 1.7  # octaves: a rhythm that only one of two has
 _LEVEL = 1.5  # octaves between the finest and the middle, at most
 _EVEN = -0.9  # octaves from the next to the top bands: detail falls off faster
+_TOO_BRIEF, _HARDLY_SHORTER = 200.0, 80.0  # natural logarithms
 _FILTERED = 0.5  # how much finer or coarser than before: compression by itself takes less
 # Octaves by which a drawing that is merely saved differs at most; one that is brightened, sharpened or blurred does by
 # 0.2 in the middle or 0.4 at the finest.
@@ -89,7 +90,7 @@ _LOSSY = frozenset({"WEBP", "AVIF", "GIF"})
 def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
     """Tell which of two is the original; `lineage` has `ours` first."""
     if ours.picture.pixels_sha256 == theirs.picture.pixels_sha256:
-        return by_format(ours, theirs, "the other holds its pixels, converted")
+        return by_packing(ours, theirs)
     if lineage.relation is Relation.MARKED:
         return _by_mark(ours, theirs, lineage)
     if lineage.whole:
@@ -165,9 +166,15 @@ def _cause(ours: Observation, theirs: Observation) -> Cause:
     if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
         return Cause()
     found = find_cause(ours.traces, theirs.traces)
-    original = (ours, theirs)[found.original - 1]
-    # What these codecs smooth is described too briefly: their steps are not known.
-    return Cause(fits=found.fits) if found.original and original.picture.encoding in _LOSSY else found
+    if not found.original or found.fits is None:
+        return found
+    original, copy = (ours, theirs) if found.original == 1 else (theirs, ours)
+    told, least = abs(found.fits.shorter), 0.0
+    if original.picture.encoding in _LOSSY and found.finer <= 0:
+        least = _TOO_BRIEF  # their steps are not known, and what they smooth is described too briefly
+    elif is_far_finer(copy.traces, original.traces):
+        least = _HARDLY_SHORTER  # hardly anybody saves a copy so
+    return found if told > least else Cause(fits=found.fits)
 
 
 def _sharper(ours: Observation, theirs: Observation) -> float:
@@ -199,6 +206,8 @@ def _exchanged(lineage: Lineage) -> Lineage:
 
 def _density(ours: Observation, theirs: Observation, lineage: Lineage) -> float:
     """Return how many pixels of the second lie along one pixel of the first."""
+    if lineage.relation is Relation.SAME and _same_size(ours, theirs):
+        return 1.0  # what the second look does not cover along the rims makes neither of them smaller
     first = ours.picture.width * ours.picture.height * max(lineage.first_covered, 1e-3)
     second = theirs.picture.width * theirs.picture.height * max(lineage.second_covered, 1e-3)
     return float(np.sqrt(second / first))
@@ -247,7 +256,7 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
     if lacking:
         return Preference(lacking, _LACKS_TONES)
-    repeated = 0 if drawn else find_repeated(first, second)
+    repeated = find_repeated(first, second, drawn=drawn)
     if repeated:
         return Preference(3 - repeated, _REDUCED_AND_ENLARGED)
     if cause.original and not is_contrary(cause, gain, first, second):
@@ -340,9 +349,7 @@ def _by_gain(gain: Floats, ours: Observation, theirs: Observation, richer: int, 
         return _by_gain(-gain, theirs, ours, 1, fits and fits.turned()).turned()
     if ours.traces is None or theirs.traces is None:
         return Preference()
-    # What a camera wrote is sharper than what it was converted to for the web.
-    converted = ours.picture.encoding in CAMERA_FORMATS and theirs.picture.encoding in _LOSSY
-    if not converted and is_sharpened(gain, ours.traces, theirs.traces, fits):
+    if is_sharpened(gain, ours.traces, theirs.traces, fits):
         return Preference(2, "the other is sharpened: its edges overshoot")
     return Preference(1, _LOST_DETAIL)
 

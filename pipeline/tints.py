@@ -7,6 +7,7 @@ _GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
 _TINTED = 2.0  # of that, what no tint explains
 _MISSING, _FEW = 0.06, 0.25  # shares of levels that a tone curve skips, and few colours
 _MISSES_MORE = 3.0  # times the other's
+_NEVER_IN_WEBP = 0.18  # share: it stores 219 levels of grey for 256
 MANY_TONES = 5.0  # bits: drawings have few
 
 
@@ -30,8 +31,14 @@ def find_richer(ours: Observation, theirs: Observation, *, filtered: bool) -> in
     """
     if ours.traces is None or theirs.traces is None or not (ours.traces.levels and theirs.traces.levels):
         return 0
-    shares = ours.traces.levels[0] / 255, theirs.traces.levels[0] / 255
+    shares = _share_skipped(ours, ours.traces), _share_skipped(theirs, theirs.traces)
     if max(shares) < (_FEW if filtered else _MISSING) or max(shares) < _MISSES_MORE * min(shares):
         return 0
     richer = 1 if shares[0] < shares[1] else 2
     return richer if (ours, theirs)[richer - 1].quality.entropy > MANY_TONES else 0
+
+
+def _share_skipped(seen: Observation, traces: Traces) -> float:
+    """Return the share of levels that a picture skips, beyond those that its file cannot hold."""
+    share = traces.levels[0] / 255
+    return 0.0 if seen.picture.encoding == "WEBP" and share < _NEVER_IN_WEBP else share

@@ -55,8 +55,8 @@ def test_without_a_rhythm_or_patches_nothing_is_told(tmp_path: Path) -> None:
     assert not is_enlarged_on_page(flat, 2.0)
 
 
-def traced(picture: Image.Image, folder: Path) -> Traces:
-    traces = seen(saved(picture, "JPEG", quality=88), folder)[0].traces
+def traced(picture: Image.Image, folder: Path, quality: int = 88) -> Traces:
+    traces = seen(saved(picture, "JPEG", quality=quality), folder)[0].traces
     assert traces is not None
     return traces
 
@@ -76,3 +76,33 @@ def test_filters_repeat_no_lines(way: ImageFilter.Filter, tmp_path: Path) -> Non
     original = scene(640, 480)
     assert find_repeated(traced(original, tmp_path), traced(original.filter(way), tmp_path)) == 0
     assert find_repeated(traced(original, tmp_path), NOTHING) == 0
+
+
+def on_plain_ground() -> Image.Image:
+    """A thing of few tones before a white ground, as in a catalogue."""
+    ground = Image.new("RGB", (640, 480), "white")
+    thing = scene(640, 480).point([level // 2 + 20 for level in range(256)] * 3)
+    shape = Image.new("L", (640, 480))
+    ImageDraw.Draw(shape).ellipse((175, 35, 290, 120), 255)
+    return Image.composite(thing, ground, shape)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_lines_repeated_in_a_thing_before_a_plain_ground_are_told(drawn: bool, tmp_path: Path) -> None:
+    original = on_plain_ground().filter(ImageFilter.GaussianBlur(0.5))
+    doubled = original.resize((320, 240), Image.Resampling.BOX).resize((640, 480), Image.Resampling.NEAREST)
+    ours, theirs = traced(original, tmp_path), traced(doubled, tmp_path)
+    assert find_repeated(ours, theirs, drawn=drawn) == 2
+    assert find_repeated(theirs, ours, drawn=drawn) == 1
+
+
+@pytest.mark.parametrize("quality", [30, 60, 88])
+def test_lines_that_a_drawing_repeats_by_itself_are_no_loss(quality: int, tmp_path: Path) -> None:
+    drawing = Image.new("RGB", (640, 480), "white")
+    pen = ImageDraw.Draw(drawing)
+    for number in range(400):
+        corner = 37 * number % 630, 59 * number % 470
+        pen.rectangle((*corner, corner[0] + 5, corner[1] + 3), ("navy", "#c04020", "#f0d060")[number % 3])
+    exact = seen(saved(drawing, "PNG"), tmp_path)[0].traces
+    assert exact is not None
+    assert find_repeated(exact, traced(drawing, tmp_path, quality), drawn=True) != 1

@@ -1,6 +1,7 @@
 """Of two that show the same, the original is found: by its traces, and by what lies where."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from pipeline.measuring import MeasureTask, measure
 from pipeline.originals import Preference, find_original
@@ -246,6 +247,58 @@ def test_a_drawing_of_few_colours_is_not_a_copy_of_what_was_saved_from_it(tmp_pa
         pen.rectangle((*corner, corner[0] + 50, corner[1] + 30), ("navy", "#c04020", "#f0d060")[number % 3], "black")
     for quality in (60, 90):
         assert judged(saved(drawing, "PNG"), saved(drawing, quality=quality), tmp_path).original != 2
+
+
+SHARPENED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "mask": lambda image: image.filter(ImageFilter.UnsharpMask(2, 250, 2)),
+    "kernel": lambda image: image.filter(ImageFilter.SHARPEN).filter(ImageFilter.SHARPEN),
+    "enhanced": lambda image: ImageEnhance.Sharpness(image).enhance(5),
+}
+
+
+@pytest.mark.parametrize("kind", SHARPENED)
+@pytest.mark.parametrize("quality", [80, 93])
+def test_what_a_camera_s_format_holds_may_be_sharpened_from_one_of_the_web(
+    kind: str, quality: int, tmp_path: Path
+) -> None:
+    original = saved(drawn(), "WEBP", quality=quality)
+    copy = SHARPENED[kind](Image.open(io.BytesIO(original)).convert("RGB"))
+    assert judged(original, saved(copy, quality=85), tmp_path).original == 1
+    converted = saved(drawn(), quality=90)
+    assert judged(converted, saved(Image.open(io.BytesIO(converted)), "WEBP", quality=40), tmp_path).original == 1
+
+
+def test_a_copy_that_was_sharpened_a_little_and_compressed_is_no_original_of_a_finer_file(tmp_path: Path) -> None:
+    original = saved(drawn(4), quality=95)
+    copy = Image.open(io.BytesIO(original)).convert("RGB").filter(ImageFilter.SHARPEN)
+    assert judged(original, saved(copy, quality=80), tmp_path).original == 1
+
+
+def test_levels_that_webp_never_has_are_none_that_were_lost(tmp_path: Path) -> None:
+    grey = ImageOps.grayscale(drawn()).convert("RGB")
+    original = saved(grey, "WEBP", quality=90)
+    image = Image.open(io.BytesIO(original)).convert("RGB")
+    assert judged(original, saved(image.filter(ImageFilter.BoxBlur(2)), quality=90), tmp_path).original == 1
+    few = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=24).convert("RGB")
+    assert judged(original, saved(few, "PNG"), tmp_path).original == 1
+
+
+def test_pixels_in_a_fraction_of_the_bytes_were_compressed_with_a_loss_and_converted_after(tmp_path: Path) -> None:
+    original = saved(drawn(), "WEBP", quality=85)
+    converted = saved(Image.open(io.BytesIO(original)).convert("RGB"), "PNG")
+    assert judged(original, converted, tmp_path).original == 1
+    whole = saved(drawn(), "PNG")
+    assert judged(whole, saved(drawn(), "WEBP", lossless=True), tmp_path) == Preference(), "neither lost anything"
+
+
+def test_two_of_one_size_are_not_reduced_whatever_share_the_look_covers(tmp_path: Path) -> None:
+    image = drawn()
+    ours, _ = seen(saved(image, quality=92), tmp_path)
+    small = image.resize((200, 150), Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
+    theirs, _ = seen(saved(small, quality=92), tmp_path)
+    for covered in (0.995, 1.0):
+        assert find_original(ours, theirs, Lineage(Relation.SAME, 0, 1.0, covered)).original == 1
+        assert find_original(ours, theirs, Lineage(Relation.SAME, 0, covered, 1.0)).original == 1
 
 
 def test_nothing_is_said_of_two_that_nothing_tells_apart(tmp_path: Path) -> None:
