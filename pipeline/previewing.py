@@ -2,14 +2,20 @@
 
 Two files of one picture are compared on their previews, frame on frame. So a preview shows the whole frame, to a
 fraction of a pixel, whatever the size of the file: an odd row that halving left out would move all that lies above it.
+Nor is a line moved by being drawn on coarser pixels: the weight of a pixel falls off evenly with its distance, and so
+the middle of what it shows stays where it was. The mean of whole pixels misplaces thin lines by up to half a pixel,
+in each size of a picture by another part of one.
 """
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pipeline.decode import Pixels
 from pipeline.settings import DecodeSettings
 from store.errors import DecodeError
+
+_HALVED = 4  # times the long side of a preview, from which on halving is near enough and costs a fifth
 
 Extent = tuple[float, float]  # how far a picture reaches to the right and down; the last pixel may lie there in part
 
@@ -41,13 +47,12 @@ def preview(rgb: Pixels, settings: DecodeSettings, extent: Extent | None = None)
     `extent` is that of a picture that was halved before (`halve_whole`). Raise DecodeError where it cannot be encoded.
     """
     long_side = settings.preview_pixels
-    pixels, (wide, high) = halve_whole(rgb, extent or extent_of(rgb), 2 * long_side)
+    pixels, (wide, high) = halve_whole(rgb, extent or extent_of(rgb), _HALVED * long_side)
     scale = min(long_side / max(wide, high), 1.0)
     size = max(1, round(wide * scale)), max(1, round(high * scale))
     if size != (wide, high):
-        # By factors and not to a size: each pixel is the mean of what it covers of the extent.
-        reduced = cv2.resize(pixels, None, fx=size[0] / wide, fy=size[1] / high, interpolation=cv2.INTER_AREA)
-        pixels = np.asarray(reduced[: size[1], : size[0]], np.uint8)
+        whole = Image.fromarray(pixels)
+        pixels = np.asarray(whole.resize(size, Image.Resampling.BILINEAR, box=(0, 0, wide, high)), np.uint8)
     small = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, settings.preview_quality])
     if not done:

@@ -67,3 +67,16 @@ def test_halving_keeps_what_halving_keeps_and_half_a_pixel_more(width: int, heig
     assert np.ceil(wide) == whole.shape[1] and np.ceil(high) == whole.shape[0]
     if dropped.shape[:2] == (int(high), int(wide)):
         assert (whole[: int(high), : int(wide)] == dropped).all()
+
+
+@given(st.integers(400, 3000), st.floats(0.1, 0.9))
+@settings(max_examples=40, deadline=None)
+def test_a_thin_line_stays_where_it_is(width: int, share: float) -> None:
+    at = round(share * width)
+    rgb = np.full((64, width, 3), 40, np.uint8)
+    rgb[:, at : at + max(2, width // 400)] = 250
+    middle = (at + max(2, width // 400) / 2) * 384 / width
+    seen = decode_preview(preview(rgb, SETTINGS)).astype(float).mean(axis=(0, 2)) - 40
+    near = np.arange(max(0, int(middle) - 4), int(middle) + 5)
+    light = np.maximum(seen[near], 0)
+    assert abs(float((light * (near + 0.5)).sum() / light.sum()) - middle) < 0.15
