@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline.alignment import Float, Grey, Matrix, outline
+from pipeline.coherence import coherent_share
 from pipeline.grain import own_grain, shared_detail
 from pipeline.tones import Curves, learn_curves
 from pipeline.typical import median, quantile
@@ -101,6 +102,11 @@ class Comparison:
             return 0.0
         s, t, inside = self.fine
         return own_grain(s, t, shrunk(inside, (s.shape[1], s.shape[0])), self.noise)
+
+    @property
+    def coherent(self) -> float:
+        """Tell from 0 to 1 how much of what sets the two apart one shift explains, at the place where that is most."""
+        return 0.0 if self.fine is None else coherent_share(*self.fine)
 
 
 def warp(

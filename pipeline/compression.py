@@ -12,6 +12,8 @@ import numpy as np
 
 from pipeline.alignment import Float, Grey
 from pipeline.descent import Descent, find_descent, own_table
+from pipeline.siblings import Siblings, find_by_previews, find_by_samples
+from pipeline.tones import Tones
 from store.records import Observation, Traces
 
 COARSER = 2.0  # times the quantisation step of the other
@@ -107,6 +109,13 @@ class Known:
         """
         tables = [own_table(each) for each in self.traces or ()] if self.whole else []
         return [(place, np.asarray(table, np.float32)) for place, table in enumerate(tables) if table.any()]
+
+    def siblings(self, a: Tones, b: Tones) -> list[Siblings]:
+        """Give what the blocks of two JPEGs of one size tell of whether they were saved from one picture."""
+        if self.traces is None or not all(each.stored_step for each in self.traces):
+            return []
+        found = find_by_samples(*self.traces), find_by_previews(a, b, self.children)
+        return [each for each in found if each is not None]
 
     @property
     def saved(self) -> bool:

@@ -159,7 +159,7 @@ def shown_table(traces: Traces) -> Floats:
     return find_table(_earlier_steps(_sample(traces.blocks), traces), _PLACES)
 
 
-def _samples(ours: Traces, theirs: Traces) -> tuple[_Sample, _Sample]:
+def read_samples(ours: Traces, theirs: Traces) -> tuple[_Sample, _Sample]:
     """Read the blocks of both, each as the earlier JPEG that it shows and the other does not."""
     both = _sample(ours.blocks), _sample(theirs.blocks)
     first, second = (_earlier_steps(sample, traces) for sample, traces in zip(both, (ours, theirs), strict=True))
@@ -217,7 +217,7 @@ def find_descent(ours: Traces, theirs: Traces, *, marked: bool = False) -> Desce
     """
     if len(ours.blocks) != len(theirs.blocks) or len(ours.blocks) <= len(_PLACES):
         return Descent()
-    first, second = _samples(ours, theirs)
+    first, second = read_samples(ours, theirs)
     sound = first.sound & second.sound
     if sound.sum() < _MIN_BLOCKS or not _lie_alike(first.values[sound, 0], second.values[sound, 0]):
         return Descent()

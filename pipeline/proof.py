@@ -1,11 +1,15 @@
 """What it takes for two aligned pictures to count as the same picture, by all that was measured on them."""
 
+from collections.abc import Sequence
+
 from pipeline.comparison import Comparison
 from pipeline.framing import Framing
 from pipeline.settings import VerifySettings
+from pipeline.siblings import Siblings
 from store.records import MatchKind
 
 MAX_ODD_COARSE = 4  # windows that may differ or have moved where compression, or haze, hides what would
+MAX_ODD_CALM, MAX_RESIDUAL_CALM = 3, 0.03  # the same once both are as soft, for a blur hides much; what may be left
 MAX_ODD_SAVED = 6  # the same, where the files show that one was saved from the other
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 # The same, of a mild cut, without and with pixel on pixel of the files: of true cuts one in a hundred has more, of the
@@ -17,6 +21,11 @@ CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
 # Two frames of a tree in the wind: 0.028 to 0.071, 0.84 to 0.94, 0.07 to 0.14. Copies that went through other codecs
 # have as much of one or two of these; of 200 drawn one had of all three.
 LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
+# Where most blocks show that the frame stood still: how far others may lie off, and what one shift may explain of a
+# place then, or whatever the blocks say; how far any may lie off where nearly all stood still.
+MIN_STILL, MAX_APART, MAX_COHERENT, MAX_COHERENT_EVER = 0.5, 4.0, 0.2, 0.5
+NEARLY_STILL, MAX_APART_ALONE = 0.95, 8.0
+MAX_SHARPER, MAX_DRIFT_SAVED = 1.08, 0.18  # detail that only sharpening gives; pixels by which saving moves nothing
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
@@ -82,6 +91,29 @@ def _is_explained(
 def is_lively(seen: Comparison) -> bool:
     """Tell whether leaves or a face may have moved between two pictures, in many places by less than shows in one."""
     return seen.residual > LIVELY_RESIDUAL and seen.detail < LIVELY_DETAIL and seen.moved_share > LIVELY_MOVED
+
+
+def is_calm(seen: Comparison) -> bool:
+    """Tell whether next to nothing is left that differs, in any place, as a blur that was done to both leaves it."""
+    few = seen.odd_windows + seen.moved_windows <= MAX_ODD_CALM
+    return few and seen.peak <= EVEN_PEAK and seen.residual <= MAX_RESIDUAL_CALM
+
+
+def has_moved(seen: Comparison, told: Sequence[Siblings]) -> bool:
+    """Tell whether something moved between two JPEGs of one frame, by as little as a part of a pixel.
+
+    `told` is what their blocks tell, where they do. Nothing is where one is sharper: that shifts edges, too.
+    """
+    if not told or seen.detail >= MAX_SHARPER:
+        return False
+    if seen.drift_pixels > MAX_DRIFT_SAVED:
+        return True
+    if max(each.explained for each in told) < MIN_STILL:
+        return False
+    if any(each.every and each.explained >= NEARLY_STILL and each.beyond > MAX_APART_ALONE for each in told):
+        return True
+    apart = max(each.beyond for each in told) > MAX_APART
+    return seen.coherent > (MAX_COHERENT if apart else MAX_COHERENT_EVER)
 
 
 def _allowed_peak(framing: Framing, recoloured: float, few_colours: bool) -> float:

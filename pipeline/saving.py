@@ -56,18 +56,18 @@ class Saving:
 
     @cached_property
     def _ours(self) -> Float:
-        return _coefficients(self.parent)
+        return coefficients_of(self.parent)
 
     @cached_property
     def _theirs(self) -> Float:
-        return _coefficients(self.child)
+        return coefficients_of(self.child)
 
     @cached_property
     def _off(self) -> Float:
         """Return by how much each coefficient lies further off than saving explains, [n, 64]."""
-        off = np.abs(_rounded(self._ours, self._theirs, self.steps, _storing()) - self._theirs) - _storing()
+        off = np.abs(_rounded(self._ours, self._theirs, self.steps, storing()) - self._theirs) - storing()
         burnt = ~self.tells
-        reach = self.steps / 2 + _storing() + _BURNT_SLACK
+        reach = self.steps / 2 + storing() + _BURNT_SLACK
         off[burnt] = np.abs(self._theirs[burnt] - self._ours[burnt]) - reach
         return np.asarray(off, np.float32)
 
@@ -91,8 +91,8 @@ class Saving:
         off = self._off > _WRITTEN
         if off.any():
             altered, unsure = _altered(self._ours, self._theirs, self.steps, self.tells)
-            left = np.abs(_rounded(altered, self._theirs, self.steps, _storing() + unsure) - self._theirs)
-            off &= (left - _storing() > _WRITTEN) | ~self.tells[:, None]
+            left = np.abs(_rounded(altered, self._theirs, self.steps, storing() + unsure) - self._theirs)
+            off &= (left - storing() > _WRITTEN) | ~self.tells[:, None]
         return np.asarray(off.sum(axis=1).reshape(self.shape))
 
     @property
@@ -111,7 +111,7 @@ class Saving:
     @property
     def again(self) -> Grey:
         """Move the parent [h, w] to the child as far as saving explains it, but for the rim."""
-        reach = self.steps / 2 + _storing()
+        reach = self.steps / 2 + storing()
         near = self._ours + np.clip(self._theirs - self._ours, -reach, reach)
         rows, columns = self.shape
         blocks = (near @ _basis().T).reshape(rows, columns, _SIDE, _SIDE).transpose(0, 2, 1, 3)
@@ -130,7 +130,7 @@ def find_saving(a: Tones, b: Tones, children: Sequence[tuple[int, Float]]) -> tu
     pair = a, b
     found: tuple[int, Saving | None] = 0, None
     for place, steps in sorted(children, key=lambda child: float(-child[1].sum())):  # the coarsest first
-        tells = ~_is_burnt(pair[place])
+        tells = ~find_burnt(pair[place])
         if tells.sum() < _MIN_BLOCKS:
             continue
         saving = Saving(pair[1 - place].grey, pair[place].grey, steps, tells.ravel(), tells.shape)
@@ -164,7 +164,7 @@ def _altered(ours: Float, theirs: Float, steps: Float, tells: Mask) -> tuple[Flo
     may be wrong.
     """
     altered, unsure = ours.copy(), np.zeros_like(ours)
-    moved = theirs - _rounded(ours, theirs, steps, _storing())
+    moved = theirs - _rounded(ours, theirs, steps, storing())
     for diagonal in range(2 * _SIDE - 1):
         here = np.flatnonzero(diagonal == _FINENESS)
         known = ours[np.ix_(tells, here)].ravel().astype(np.float64)
@@ -186,12 +186,12 @@ def _altered(ours: Float, theirs: Float, steps: Float, tells: Mask) -> tuple[Flo
 
 
 @cache
-def _storing() -> Float:
+def storing() -> Float:
     """Return by how much storing moves the coefficients of two previews apart: [64]."""
     return np.asarray(standard_table(DecodeSettings().preview_quality) + _ROUNDING, np.float32)
 
 
-def _coefficients(grey: Grey) -> Float:
+def coefficients_of(grey: Grey) -> Float:
     """Return the DCT of all whole blocks, [n, 64] row by row."""
     rows, columns = grey.shape[0] // _SIDE, grey.shape[1] // _SIDE
     blocks = grey[: rows * _SIDE, : columns * _SIDE].reshape(rows, _SIDE, columns, _SIDE).transpose(0, 2, 1, 3)
@@ -203,7 +203,7 @@ def _basis() -> Float:
     return np.ascontiguousarray(block_basis(), np.float32)
 
 
-def _is_burnt(tones: Tones) -> Mask:
+def find_burnt(tones: Tones) -> Mask:
     """Tell which of the whole blocks hold burnt-out colours: [rows, columns]."""
     high, wide = (side // _SIDE * _SIDE for side in tones.grey.shape)
     grey = tones.grey[:high, :wide].astype(np.int16)

@@ -13,32 +13,30 @@ be pickled, and remembers its corners once a look has asked for them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.alignment import Alignment, Float, Grey, align, project, refine
+from pipeline.alignment import Alignment, Grey, align, project, refine
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.compression import FileFacts, Known
-from pipeline.corners import Points, find_points
 from pipeline.cutting import find_cut
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
 from pipeline.lineage import find_lineage
 from pipeline.palettes import in_colours_of, lost_a_colour
-from pipeline.proof import how_sure_changed, is_lively, kind_of
+from pipeline.prepared import WAYS, Prepared, prepare, prepare_tones
+from pipeline.proof import has_moved, how_sure_changed, is_calm, is_lively, kind_of
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
+from pipeline.softening import soften_as
 from pipeline.stains import is_stained
-from pipeline.tones import Colours, Tones, mix_colours
+from pipeline.tones import mix_colours
 from pipeline.wording import find_difference, say_change
 from store.records import Lineage, MatchKind
 
-THUMB_PIXELS = 32
+__all__ = ["Facts", "Prepared", "SecondLook", "prepare", "verify"]
+
 NEAR_FRAME_PIXELS = 2.0
-_WAYS = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4)]
 WELL_LAID = 0.9  # agreement from which no other alignment is tried
 SETTLED_PIXELS = 0.2  # of drift: less is no reason to look for corners
 MAX_STEPS = 2
@@ -58,36 +56,6 @@ HARDLY = 1.05  # a step that explains less more is the last
 Facts = tuple[FileFacts, FileFacts] | None  # of two files, where both were measured
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What a look needs of one preview: about 200 kB, and 80 kB of corners once a look has asked for them."""
-
-    tones: Tones
-    thumb: Float  # [32, 32], mean 0, norm 1
-
-    @property
-    def grey(self) -> Grey:
-        """Give the grey of the preview [h, w]."""
-        return self.tones.grey
-
-    def with_grey(self, grey: Grey) -> "Prepared":
-        """Give another grey of the same size to the same colours."""
-        small = self.tones.small.copy()
-        small[..., 0] = cv2.resize(grey, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
-        return Prepared(Tones(grey, self.tones.chroma, small), self.thumb)
-
-    @cached_property
-    def turned_thumbs(self) -> Float:
-        """Give the thumbnail mirrored and turned in all ways: [8, 1024]."""
-        ways = [np.rot90(self.thumb[:, ::-1] if mirrored else self.thumb, -quarter) for mirrored, quarter in _WAYS]
-        return np.stack(ways).reshape(len(_WAYS), -1)
-
-    @cached_property
-    def points(self) -> Points:
-        """Find the corners; most copies lie over their originals as they are and never need them."""
-        return find_points(self.grey)
-
-
 @dataclass(frozen=True, slots=True)
 class SecondLook:
     """What a second look saw."""
@@ -100,23 +68,6 @@ class SecondLook:
     difference: tuple[float, float, float, float] | None  # x, y, width, height as shares of `a`
     explanation: str  # one line for people
     lineage: Lineage = Lineage()  # which of the two could have been made from the other
-
-
-def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
-    """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8."""
-    return _prepared(np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8))
-
-
-def _prepared(tones: Colours) -> Prepared:
-    """Prepare [h, w, 3] grey, Cr and Cb."""
-    grey = np.ascontiguousarray(tones[..., 0])
-    half, quarter = ((max(grey.shape[1] // n, 1), max(grey.shape[0] // n, 1)) for n in (2, 4))
-    halved = cv2.resize(tones, half, interpolation=cv2.INTER_AREA)
-    small = np.asarray(cv2.resize(halved, quarter, interpolation=cv2.INTER_AREA), np.uint8)
-    thumb = cv2.resize(grey, (THUMB_PIXELS, THUMB_PIXELS), interpolation=cv2.INTER_AREA).astype(np.float32)
-    thumb = thumb - cv2.GaussianBlur(thumb, (0, 0), THUMB_PIXELS / 4)
-    thumb /= float(np.linalg.norm(thumb)) + 1e-3
-    return Prepared(Tones(grey, np.ascontiguousarray(halved[..., 1:], np.uint8), small), thumb)
 
 
 def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = None) -> SecondLook:
@@ -143,6 +94,11 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     if best is not None and best.kind is not None:
         best = _judge_saving(a, b, settings, known, best)
+    if best is not None and best.kind is MatchKind.EDITED:
+        best = _judge_softened(a, b, settings, known) or best
+    if best is not None and best.stood_still and not known.saved:
+        moved = has_moved(best.seen, known.siblings(a.tones, b.tones))
+        best = replace(best, kind=MatchKind.EDITED) if moved else best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
@@ -158,7 +114,7 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
         nearest = in_colours_of(alike[1 - place].tones, alike[place].tones)
         if lost_a_colour(alike[1 - place].tones, nearest):
             return None
-        alike[1 - place] = _prepared(nearest)
+        alike[1 - place] = prepare_tones(nearest)
     else:
         return None
     ours, theirs = alike
@@ -169,6 +125,18 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
     painted = known.coarser is None and odd > MAX_ODD_IN_FEW  # single places stand out where all has the same colours
     return None if painted or odd + moved > MAX_ODD_ALIKE else judged
+
+
+def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
+    """Make the sharper one as soft as the other, and look again; None where they do not come out as one."""
+    softened = soften_as(a.grey, b.grey)
+    if softened is None:
+        return None
+    place, grey = softened
+    alike = (a, b.with_grey(grey)) if place else (a.with_grey(grey), b)
+    as_lies = Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
+    judged = _judge(*alike, as_lies, settings, Known(few_colours=known.few_colours))
+    return judged if judged is not None and judged.kind is MatchKind.COPY and is_calm(judged.seen) else None
 
 
 def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: "_Judged") -> "_Judged":
@@ -222,7 +190,7 @@ def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | N
     best = int(correlations.argmax())
     if correlations[best] < min_correlation:
         return None
-    mirrored, quarter = _WAYS[best]
+    mirrored, quarter = WAYS[best]
     return Alignment(frame_to_frame(a.grey, b.grey, mirrored, quarter), 0, mirrored)
 
 
@@ -231,7 +199,7 @@ def _straightened(found: Alignment, a: Prepared, b: Prepared) -> Alignment:
     corners = frame_corners(a.grey.shape)
     ours = project(found.matrix, corners)
     apart = np.linalg.norm(ours[:, None] - frame_corners(b.grey.shape), axis=2).min(axis=1)
-    for mirrored, quarter in _WAYS if apart.max() < NEAR_FRAME_PIXELS else ():
+    for mirrored, quarter in WAYS if apart.max() < NEAR_FRAME_PIXELS else ():
         matrix = frame_to_frame(a.grey, b.grey, mirrored, quarter)
         off = np.linalg.norm(project(matrix, corners) - ours, axis=1)
         if mirrored is found.mirrored and off.max() < NEAR_FRAME_PIXELS:
@@ -252,6 +220,12 @@ class _Judged:
     @property
     def overlap(self) -> float:
         return max(self.framing.source_covered, self.framing.target_covered)
+
+    @property
+    def stood_still(self) -> bool:
+        """Tell whether it was called a copy in one frame, with tones and colours as they were."""
+        same_frame = self.framing.same or self.framing.rounded
+        return self.kind is MatchKind.COPY and same_frame and self.recoloured < AS_SAVED
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
