@@ -30,7 +30,7 @@ from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
 from pipeline.softening import soften_as
 from pipeline.stains import is_stained
-from pipeline.tones import mix_colours
+from pipeline.tones import has_other_colours, mix_colours
 from pipeline.wording import find_difference, say_change
 from store.records import Lineage, MatchKind
 
@@ -96,7 +96,7 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = _judge_saving(a, b, settings, known, best)
     if best is not None and best.kind is MatchKind.EDITED:
         best = _judge_softened(a, b, settings, known) or best
-    if best is not None and best.stood_still and not known.saved:
+    if best is not None and best.stood_still and not known.saved and not has_other_colours(a.tones, b.tones):
         moved = has_moved(best.seen, known.siblings(a.tones, b.tones))
         best = replace(best, kind=MatchKind.EDITED) if moved else best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")

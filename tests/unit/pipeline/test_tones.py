@@ -1,11 +1,13 @@
 """Colours of two aligned pictures are compared place by place, however one lies on the other."""
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.tones import learn_curves, mix_colours
+from pipeline.tones import has_other_colours, learn_curves, mix_colours
 from pipeline.verify import prepare
+from tests.scenes import draw
 
 HEIGHT, WIDTH = 96, 128
 
@@ -61,3 +63,19 @@ def test_a_curve_is_doubted_at_rare_levels_alone() -> None:
     assert known == [0, 0]
     off = 240 - 147
     assert max(int(doubt.max()) for doubt in doubts) < off / 2, "what is written there still shows"
+
+
+def test_one_change_of_all_colours_is_told_from_a_thing_that_moved() -> None:
+    rgb = draw(4, (320, 240))
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + 6) % 180
+    turned = prepare(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)).tones
+    moved = rgb.copy()
+    moved[60:140, 90:200] = rgb[60:140, 84:194]
+    noise = np.random.default_rng(2).normal(0, 6, rgb.shape)
+    noisy = prepare(np.clip(rgb + noise, 0, 255).astype(np.uint8)).tones
+    ours = prepare(rgb).tones
+    for other, changed in ((turned, True), (prepare(moved).tones, False), (noisy, False), (ours, False)):
+        assert has_other_colours(ours, other) is changed
+        assert has_other_colours(other, ours) is changed
+    assert not has_other_colours(ours, prepare(np.ascontiguousarray(rgb[:-8])).tones)
