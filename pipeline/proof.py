@@ -35,6 +35,7 @@ MAX_PEAK, PEAK_RECOLOURED, PEAK_FEW_COLOURS, PEAK_CUT = 3.3, 2.4, 4.0, 1.0
 # Where no place stands out, edges may be off all over: how many more windows may have moved, and go with the gradients.
 EVEN_PEAK, EVEN_MOVED, EVEN_MOVED_SHARE = 2.1, 60, 0.2
 EVEN_ODD, EVEN_TEXTURED = 8, 0.2  # touching windows that differ otherwise; share that must show something
+USUAL_TEXTURED = 0.05  # share of the windows that must show something for it to be told what is usual in them
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
 
@@ -73,7 +74,7 @@ def _is_explained(
         and (framing.pasted or seen.peak <= _allowed_peak(framing, recoloured, few_colours))
         and (
             seen.spot_windows <= (MAX_PAGE_WINDOWS if seen.page else MAX_SPOT_WINDOWS)
-            or seen.peak <= EVEN_PEAK
+            or (seen.peak <= EVEN_PEAK and seen.textured >= USUAL_TEXTURED)
             or _is_rough(seen, recoloured, few_colours)
         )
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)

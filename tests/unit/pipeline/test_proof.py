@@ -67,6 +67,12 @@ def test_a_single_place_may_stand_out_where_rare_colours_are_missed_and_tones_we
     assert kind(replace(SEEN, peak=12.0), FRAME, recoloured=2.0, few_colours=True) is MatchKind.EDITED
 
 
+def test_on_an_empty_page_a_place_that_changed_is_all_that_there_is_to_compare_it_with() -> None:
+    letter = replace(SEEN, spot_windows=20, page=True, blank=True, peak=1.8, residual=0.0)
+    assert kind(letter, FRAME) is MatchKind.COPY, "where there is much to see, no place of it stands out"
+    assert kind(replace(letter, textured=0.04), FRAME) is MatchKind.EDITED
+
+
 def test_edges_that_are_off_all_over_are_those_of_another_pixel_grid() -> None:
     even = replace(SEEN, peak=1.5, moved_windows=40, moved_share=0.3)
     assert kind(even, FRAME) is MatchKind.COPY
