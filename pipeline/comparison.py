@@ -55,6 +55,7 @@ SPOT_USUAL, SPOT_TEXTURE = 0.02, 0.02  # the least that counts as usual, squared
 PLACE_HALVES = 2  # half-pixels: the width of the least place that is looked at by itself
 USUAL_SHARE, USUAL_LEVELS = 0.98, 1.0  # of those places; grey levels that are usual whatever was measured
 USUAL_PLACES = 5000  # that are enough to tell
+LEAD_HALVES, LEAD_LEVELS = 8, 0.5  # half-pixels around a place that are not elsewhere; grey levels that are nothing
 RIM = 4  # pixels along the edge of what a picture shows that do not count
 Box = tuple[float, float, float, float]
 
@@ -71,6 +72,7 @@ class Comparison:
     odd_box: Box | None = None  # x0, y0, x1, y1 of the largest group that is odd or moved, in pixels of the target
     spot_windows: int = 0  # the largest group of touching windows that changed, by far, more than the rest
     peak: float = 0.0  # the place of 4 pixels that changed most, against what is usual where there is something to see
+    lead: float = 0.0  # how many times more the place that changed most changed than any other that does not touch it
     page: bool = False  # of text: thin strokes on a ground where nothing is
     blank: bool = False  # such a ground, whatever lies on it
     moved_windows: int = 0  # the largest group of touching windows that moved
@@ -160,7 +162,7 @@ def compare(
     if apart is not None:
         return apart
     spot = _spot(seen, valid, chosen, cells, min_texture)
-    peak = _peak(seen, valid, min_texture, shrunk(curves.doubts(source, target), half))
+    peak, lead = _peak(seen, valid, min_texture, shrunk(curves.doubts(source, target), half), blank=spot[3])
     known = noise / 2  # of a mean of four pixels
     detail, known_detail, hazy = shared_detail(fine_s, fine_t, valid, known)
     sharpened = _match_sharpness(s, t, seen, cells, chosen)
@@ -169,8 +171,8 @@ def compare(
     smooth = drift.smooth(cells[1], cells[0])
     counted = _count(sharpened, shifts, smooth, valid, chosen, spot, (min_texture, min_correlation, max_outlier))
     return replace(
-        counted, peak=peak, detail=detail, drift=drift.matrix(target.shape, half[0]), drift_pixels=drift.furthest,
-        fine=(fine_s, fine_t, inside), known=(known, known_detail), hazy=hazy,
+        counted, peak=peak, lead=lead, detail=detail, drift=drift.matrix(target.shape, half[0]),
+        drift_pixels=drift.furthest, fine=(fine_s, fine_t, inside), known=(known, known_detail), hazy=hazy,
         curves=curves,
     )  # fmt: skip
 
@@ -228,22 +230,31 @@ def _spot(
     return *_largest_group(valid & (changed > SPOT * usual)), False, blank
 
 
-def _peak(seen: Windows, valid: Mask, min_texture: float, doubts: Grey) -> float:
+def _peak(seen: Windows, valid: Mask, min_texture: float, doubts: Grey, *, blank: bool) -> tuple[float, float]:
     """Tell how far the place that changed most stands out from what is usual where there is something to see.
 
     Storing, resizing and recolouring change all edges alike: what they leave has the tails of a Laplace distribution,
     which end at 2.5 among 20,000 places. What was written anew is a place of its own, however little of its window.
-    `doubts`, levels at half the size, is what is not known of its tones.
+    The second number holds it against the next such place alone: where one letter is nearly all that is to be seen, it
+    is what is usual. `doubts`, levels at half the size, is what is not known of its tones; on `blank` ground, where few
+    levels are common, all of a letter would be doubted, so there the second number is taken without them.
     """
     shows = (valid & (np.maximum(seen.source, seen.target) > min_texture**2)).view(np.uint8)
     size = doubts.shape[1], doubts.shape[0]
     there = cv2.resize(shows, size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
     if not there.any():
-        return 0.0
+        return 0.0, 0.0
     change, off = (cv2.blur(part, (PLACE_HALVES, PLACE_HALVES)) for part in (seen.levels[1], doubts.astype(np.float32)))
-    changed: Float = np.maximum(np.abs(change) - off, np.float32(0))[there].astype(np.float32, copy=False)
+    change = np.abs(change)
+    sure = np.maximum(change - off, np.float32(0))
+    changed = sure[there]
     usual = quantile(changed[:: max(len(changed) // USUAL_PLACES, 1)], USUAL_SHARE)
-    return float(changed.max() / (usual + USUAL_LEVELS))
+    most = float(changed.max())
+    wider = cv2.blur(np.where(there, change if blank else sure, np.float32(0)), (PLACE_HALVES, PLACE_HALVES))
+    y, x = divmod(int(wider.argmax()), wider.shape[1])
+    leads = float(wider[y, x])
+    wider[max(y - LEAD_HALVES, 0) : y + LEAD_HALVES + 1, max(x - LEAD_HALVES, 0) : x + LEAD_HALVES + 1] = 0
+    return most / (usual + USUAL_LEVELS), leads / (float(wider.max()) + LEAD_LEVELS)
 
 
 def _is_written(seen: Windows, texture: Float, valid: Mask, cells: Cells, min_texture: float) -> bool:

@@ -35,6 +35,9 @@ MAX_PEAK, PEAK_RECOLOURED, PEAK_FEW_COLOURS, PEAK_CUT = 3.3, 2.4, 4.0, 1.0
 # Where no place stands out, edges may be off all over: how many more windows may have moved, and go with the gradients.
 EVEN_PEAK, EVEN_MOVED, EVEN_MOVED_SHARE = 2.1, 60, 0.2
 EVEN_ODD, EVEN_TEXTURED = 8, 0.2  # touching windows that differ otherwise; share that must show something
+# How far the place that changed most may lead the next: tails of what storing leaves fall off step by step. On blank
+# ground one letter may be all that there is to see.
+MAX_LEAD, MAX_LEAD_BLANK, LEAD_RECOLOURED = 2.0, 1.8, 0.25
 USUAL_TEXTURED = 0.05  # share of the windows that must show something for it to be told what is usual in them
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
@@ -77,6 +80,7 @@ def _is_explained(
             or (seen.peak <= EVEN_PEAK and seen.textured >= USUAL_TEXTURED)
             or _is_rough(seen, recoloured, few_colours)
         )
+        and (framing.pasted or seen.lead <= _allowed_lead(seen, recoloured))
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
         <= _allowed(seen, framing.same, recoloured, settings)
         and (
@@ -121,6 +125,11 @@ def _allowed_peak(framing: Framing, recoloured: float, few_colours: bool) -> flo
     """Tell how far a single place may stand out by what was done to the whole."""
     allowed = MAX_PEAK + PEAK_RECOLOURED * how_sure_changed(recoloured)
     return allowed + (PEAK_FEW_COLOURS if few_colours else 0.0) + (0.0 if framing.same else PEAK_CUT)
+
+
+def _allowed_lead(seen: Comparison, recoloured: float) -> float:
+    """Tell how far a single place may lead the next; the more colours changed, the worse rare ones are known."""
+    return (MAX_LEAD_BLANK if seen.blank else MAX_LEAD) + LEAD_RECOLOURED * max(recoloured - 1, 0.0)
 
 
 def _is_even(seen: Comparison) -> bool:

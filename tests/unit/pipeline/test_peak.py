@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.comparison import compare
-from pipeline.proof import EVEN_PEAK, MAX_PEAK
+from pipeline.proof import EVEN_PEAK, MAX_LEAD_BLANK, MAX_PEAK
 from pipeline.settings import VerifySettings
 
 Grey = NDArray[np.uint8]
@@ -80,3 +80,26 @@ def test_thin_strokes_are_no_rare_levels() -> None:
     other[120:140, 40:49] = 250
     cv2.putText(other, "1", (40, 134), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 20, 1)
     assert peak(page, other) > 3 * MAX_PEAK
+
+
+def form(number: str) -> Grey:
+    """Print a few lines on white: one digit is more than 2 in 100 of all that there is to see."""
+    drawn = np.full((240, 340), 255, np.uint8)
+    for row, words in enumerate(("name of holder", f"account {number}", "date and place")):
+        cv2.putText(drawn, words, (30, 60 + 50 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1, cv2.LINE_AA)
+    return drawn
+
+
+@pytest.mark.parametrize("quality", [95, 85, 75])
+def test_one_digit_of_a_nearly_empty_form_leads_all_that_changed(quality: int) -> None:
+    ours = stored(form("35598"), 95)
+    inside = np.ones(ours.shape, np.uint8)
+    limits = SETTINGS.min_texture_levels, SETTINGS.min_correlation, SETTINGS.max_outlier
+    same, other = (
+        compare(
+            ours, stored(np.asarray(cv2.GaussianBlur(form(number), (0, 0), 0.7), np.uint8), quality), inside, *limits
+        )
+        for number in ("35598", "35594")
+    )
+    assert same.blank and other.blank
+    assert same.lead < MAX_LEAD_BLANK < other.lead

@@ -73,6 +73,15 @@ def test_on_an_empty_page_a_place_that_changed_is_all_that_there_is_to_compare_i
     assert kind(replace(letter, textured=0.04), FRAME) is MatchKind.EDITED
 
 
+def test_a_place_that_leads_all_others_by_far_was_written_there() -> None:
+    assert kind(replace(SEEN, lead=1.7), FRAME) is MatchKind.COPY
+    assert kind(replace(SEEN, lead=2.2), FRAME) is MatchKind.EDITED
+    assert kind(replace(SEEN, lead=1.9), FRAME) is MatchKind.COPY
+    assert kind(replace(SEEN, lead=1.9, blank=True), FRAME) is MatchKind.EDITED
+    assert kind(replace(SEEN, lead=2.2), FRAME, recoloured=8.0) is MatchKind.COPY
+    assert kind(replace(SEEN, lead=5.0), FRAME, recoloured=8.0) is MatchKind.EDITED
+
+
 def test_edges_that_are_off_all_over_are_those_of_another_pixel_grid() -> None:
     even = replace(SEEN, peak=1.5, moved_windows=40, moved_share=0.3)
     assert kind(even, FRAME) is MatchKind.COPY
