@@ -117,6 +117,8 @@ class Service:
         self._roots = Roots(session, self._put)
         self._parts.callback(self._roots.close)
         remade = catch_up(session, lambda done, total=None: tell_of_start(f"measuring again {done} of {total}"))
+        if remade.measured:
+            self._log.info("measured again, for this version of dedupd", pictures=remade.measured)
         if remade.left:
             self._log.warning("not measured again: files are offline or changed", pictures=remade.left)
         if remade.measured or (session.flow.needs_rejudging and not session.flow.migrating):

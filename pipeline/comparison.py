@@ -112,20 +112,21 @@ class Comparison:
 
 
 def warp(
-    source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut: bool, rim: int = RIM
-) -> tuple[Grey, Grey]:
+    source: Grey, shape: tuple[int, ...], onto: Matrix, shrink: float, cut: bool, rim: int = RIM,
+    drawn_by: int = cv2.INTER_LINEAR,
+) -> tuple[Grey, Grey]:  # fmt: skip
     """Draw the finer picture in the coarser one's frame; the mask is 1 where it really lies.
 
     `onto` maps pixels of the source to the frame of `shape`; `shrink` <= 1 is its scale, for the blur that
     resampling needs. Where one was `cut` from the other, the frame's own edge may be where fill began: it does not
-    count, nor do `rim` pixels along the edge of what is seen.
+    count, nor do `rim` pixels along the edge of what is seen. `drawn_by` is OpenCV's interpolation.
     """
     size = (shape[1], shape[0])
     if source.shape == shape and np.abs(onto - np.eye(3)).max() < 1e-9:
         return source, np.ones_like(source)
     if shrink < 0.75:
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.5 * np.sqrt(1 / shrink**2 - 1)), np.uint8)
-    drawn = cv2.warpPerspective(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    drawn = cv2.warpPerspective(source, onto, size, flags=drawn_by, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.erode(
         outline(source.shape, shape, onto), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8),
         borderType=cv2.BORDER_CONSTANT, borderValue=int(not cut),

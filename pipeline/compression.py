@@ -117,6 +117,14 @@ class Known:
         found = find_by_samples(*self.traces), find_by_previews(a, b, self.children)
         return [each for each in found if each is not None]
 
+    @cached_property
+    def same_before(self) -> bool:
+        """Tell whether all blocks that were kept of two JPEGs may be saves of one picture."""
+        if self.traces is None or not all(each.stored_step for each in self.traces):
+            return False
+        found = find_by_samples(*self.traces)
+        return found is not None and found.beyond <= 0
+
     @property
     def saved(self) -> bool:
         """Tell whether one was merely saved from the other, in all blocks that were kept of them."""

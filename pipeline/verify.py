@@ -14,6 +14,7 @@ be pickled, and remembers its corners once a look has asked for them.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from pipeline.alignment import Alignment, Grey, align, project, refine
@@ -331,6 +332,8 @@ def _weighed(a: Prepared, b: Prepared, compared: _Compared, settings: VerifySett
     kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours)
     if kind is not MatchKind.COPY and known.saved:
         kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours, saved=True)
+    if kind is not MatchKind.COPY and framing.same and known.same_before:  # no two exposures: their grain is storing's
+        kind = kind_of(replace(seen, fine=None), framing, recoloured, settings, few_colours=few_colours)
     if kind is MatchKind.COPY and recoloured < AS_SAVED and framing.same:
         kind = MatchKind.EDITED if known.written_over or (known.unlike and is_lively(seen)) else kind
     if kind is MatchKind.COPY and is_stained(a.tones, b.tones, place, seen, recoloured, few_colours=few_colours):
@@ -351,14 +354,18 @@ def _plain_cut(a: Prepared, b: Prepared, best: _Compared, settings: VerifySettin
 def _in_place(
     a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, known: Known, near: _Compared | None
 ) -> _Compared:
-    """Compare where pixel lies on pixel of both files: whatever drift the windows seem to show is none."""
-    place, seen, recoloured, greys = _compared(a, b, at, settings, known.noise, near)
+    """Compare where pixel lies on pixel of both files: whatever drift the windows seem to show is none.
+
+    The place is known to the hundredth of a pixel, so it pays to keep thin lines as thin as they are there.
+    """
+    place, seen, recoloured, greys = _compared(a, b, at, settings, known.noise, near, cv2.INTER_LANCZOS4)
     return place, replace(seen, drift=np.eye(3)), recoloured, greys
 
 
 def _compared(
-    a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, noise: float, near: _Compared | None
-) -> _Compared:
+    a: Prepared, b: Prepared, at: Alignment, settings: VerifySettings, noise: float, near: _Compared | None,
+    drawn_by: int = cv2.INTER_LINEAR,
+) -> _Compared:  # fmt: skip
     """Lay one over the other and compare. Colours and tones are not measured again at a place `near` another."""
     place, scale = lay(a.grey, b.grey, at)
     curves = None
@@ -368,7 +375,7 @@ def _compared(
     else:
         source, target = (b, a) if place.swapped else (a, b)
         ours, theirs, recoloured = mix_colours(source.tones, target.tones, place.onto)
-    drawn, inside = warp(ours, theirs.shape, place.onto, scale, not place.frames_meet)
+    drawn, inside = warp(ours, theirs.shape, place.onto, scale, not place.frames_meet, drawn_by=drawn_by)
     texture, correlation = settings.min_texture_levels, settings.min_correlation
     seen = compare(drawn, theirs, inside, texture, correlation, settings.max_outlier, curves, noise)
     return place, seen, recoloured, (ours, theirs)

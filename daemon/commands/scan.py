@@ -128,6 +128,8 @@ class Scan:
 
         with progress("measuring again, for this version of dedupd", quiet=self.quiet) as advance:
             remade = catch_up(self.session, advance)
+        if remade.measured and not self.quiet:
+            warn(f"measured again, for this version of dedupd: {plural(remade.measured, 'picture')}")
         if remade.left:
             left = f"{plural(remade.left, 'picture')} not measured again for this version of dedupd"
             self.problems.append(f"{left}: their files are offline or changed")

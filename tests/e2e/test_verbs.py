@@ -156,7 +156,8 @@ def test_a_scan_measures_first_what_an_earlier_version_measured(known: Known, tm
     catalog.database.conn.execute("UPDATE observations SET sharpness = sharpness + 1")
     told = dedupd("check", "--state", state).out
     assert f"{len(before)} pictures measured by another version" in told
-    dedupd("scan", extra, "--output", tmp_path / "out", "--state", state)
+    scanned = dedupd("scan", extra, "--output", tmp_path / "out", "--state", state)
+    assert f"measured again, for this version of dedupd: {len(before)} pictures" in scanned.err
     assert {image: catalog.image(image).observation for image in before} == before
     assert catalog.remembered("measured_before") == "[]"
     catalog.close()

@@ -129,3 +129,11 @@ def test_noise_goes_with_no_shift_and_a_part_that_moved_does() -> None:
     assert coherent_share(still[:, 2:-2], all_of[:, 2:-2], inside[:, 4:-4]) < coherent_share(still, moved, inside)
     assert coherent_share(still, still, inside) == 0.0
     assert coherent_share(still[:16, :16], moved[:16, :16], inside[:32, :32]) == 0.0, "too small to tell"
+
+
+def test_all_blocks_may_be_saves_of_one_picture_or_may_not(tmp_path: Path) -> None:
+    first, again = (filed(Image.fromarray(frame_of(0.0)), tmp_path / f"{quality}.jpg", quality) for quality in (75, 60))
+    other = filed(Image.fromarray(frame_of(0.5)), tmp_path / "other.jpg", 75)
+    for second, same in ((again, True), (other, False)):
+        assert Known.of(first[1], second[1], first[0].grey, second[0].grey).same_before is same
+    assert not Known().same_before
