@@ -110,20 +110,25 @@ class Known:
         tables = [own_table(each) for each in self.traces or ()] if self.whole else []
         return [(place, np.asarray(table, np.float32)) for place, table in enumerate(tables) if table.any()]
 
-    def siblings(self, a: Tones, b: Tones) -> list[Siblings]:
-        """Give what the blocks of two JPEGs of one size tell of whether they were saved from one picture."""
+    @cached_property
+    def _by_samples(self) -> Siblings | None:
+        """Give what the kept blocks of two JPEGs of one size tell of whether one picture was saved as both."""
         if self.traces is None or not all(each.stored_step for each in self.traces):
-            return []
-        found = find_by_samples(*self.traces), find_by_previews(a, b, self.children)
+            return None
+        return find_by_samples(*self.traces)
+
+    def siblings(self, a: Tones, b: Tones) -> list[Siblings]:
+        """Give what the blocks of two JPEGs of one size tell of whether they were saved from one picture.
+
+        `a` and `b` are the tones of their previews, of which all blocks are asked where they have all pixels.
+        """
+        found = self._by_samples, find_by_previews(a, b, self.children)
         return [each for each in found if each is not None]
 
-    @cached_property
+    @property
     def same_before(self) -> bool:
         """Tell whether all blocks that were kept of two JPEGs may be saves of one picture."""
-        if self.traces is None or not all(each.stored_step for each in self.traces):
-            return False
-        found = find_by_samples(*self.traces)
-        return found is not None and found.beyond <= 0
+        return self._by_samples is not None and self._by_samples.beyond <= 0
 
     @property
     def saved(self) -> bool:

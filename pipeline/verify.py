@@ -97,8 +97,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = _judge_saving(a, b, settings, known, best)
     if best is not None and best.kind is MatchKind.EDITED:
         best = _judge_softened(a, b, settings, known) or best
-    if best is not None and best.stood_still and not known.saved and not has_other_colours(a.tones, b.tones):
-        moved = has_moved(best.seen, known.siblings(a.tones, b.tones))
+    if best is not None and best.stood_still and not known.saved:
+        moved = has_moved(best.seen, known.siblings(a.tones, b.tones)) and not has_other_colours(a.tones, b.tones)
         best = replace(best, kind=MatchKind.EDITED) if moved else best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
@@ -119,8 +119,7 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     else:
         return None
     ours, theirs = alike
-    as_lies = Alignment(frame_to_frame(ours.grey, theirs.grey, False, 0), 0, False)
-    judged = _judge(ours, theirs, as_lies, settings, Known(few_colours=known.few_colours))
+    judged = _judge(ours, theirs, _as_it_lies(ours, theirs), settings, Known(few_colours=known.few_colours))
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
     odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
@@ -135,8 +134,7 @@ def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: K
         return None
     place, grey = softened
     alike = (a, b.with_grey(grey)) if place else (a.with_grey(grey), b)
-    as_lies = Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
-    judged = _judge(*alike, as_lies, settings, Known(few_colours=known.few_colours))
+    judged = _judge(*alike, _as_it_lies(a, b), settings, Known(few_colours=known.few_colours))
     return judged if judged is not None and judged.kind is MatchKind.COPY and is_calm(judged.seen) else None
 
 
@@ -151,8 +149,7 @@ def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Kno
     if copied:
         return replace(best, kind=MatchKind.EDITED) if saving.written_over else best
     again = (a.with_grey(saving.again), b) if place else (a, b.with_grey(saving.again))
-    as_lies = Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
-    judged = _judge(*again, as_lies, settings, Known()) if saving.merely_saved else None
+    judged = _judge(*again, _as_it_lies(a, b), settings, Known()) if saving.merely_saved else None
     alike = judged is not None and judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_IN_FEW
     return judged if judged is not None and alike and judged.kind is MatchKind.COPY else best
 
@@ -183,6 +180,11 @@ def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[
         return
     if as_lies is not None:  # too soft for corners
         yield Alignment(refine(a.grey, b.grey, as_lies.matrix), 0, as_lies.mirrored)
+
+
+def _as_it_lies(a: Prepared, b: Prepared) -> Alignment:
+    """Lay frame on frame, neither mirrored nor turned."""
+    return Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
 
 
 def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | None:

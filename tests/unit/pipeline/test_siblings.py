@@ -10,14 +10,12 @@ from PIL import Image, ImageDraw
 
 from pipeline.coherence import coherent_share
 from pipeline.compression import FileFacts, Known
-from pipeline.decode import DecodeSettings
-from pipeline.measuring import MeasureTask, measure
-from pipeline.previewing import decode_preview
-from pipeline.settings import QualitySettings, VerifySettings
+from pipeline.settings import VerifySettings
 from pipeline.siblings import find_by_previews, find_by_samples
-from pipeline.verify import Prepared, prepare, verify
-from store.records import MatchKind, Measurement
+from pipeline.verify import Prepared, verify
+from store.records import MatchKind
 from tests.gallery import draw
+from tests.unit.pipeline.test_saving import filed as saved
 
 WIDE, HIGH = 240, 184
 Frame = NDArray[np.uint8]
@@ -46,12 +44,8 @@ def frame_of(turned: float) -> Frame:
 
 
 def filed(picture: Image.Image, path: Path, quality: int) -> Filed:
-    picture.save(path, "JPEG", quality=quality)
-    seen = measure(MeasureTask(str(path), 96), DecodeSettings(), QualitySettings())
-    assert isinstance(seen, Measurement) and seen.traces is not None
-    step = max(seen.traces.stored_step, seen.traces.seen_step)
-    facts = FileFacts(seen.picture.width, seen.picture.height, step, False, seen.traces)
-    return prepare(decode_preview(seen.preview)), facts
+    prepared, facts, _ = saved(picture, str(path), quality)
+    return prepared, facts
 
 
 def kind_of(first: Filed, second: Filed, *, told: bool = True) -> MatchKind | None:
