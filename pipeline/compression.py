@@ -7,13 +7,13 @@ shrinking to a preview averages out. And what compression did to one of two pict
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from pipeline.alignment import Float, Grey
 from pipeline.descent import Descent, find_descent, own_table
+from pipeline.recoding import WITHOUT_STEPS, save_again
 from pipeline.siblings import Siblings, find_by_previews, find_by_samples
-from pipeline.tones import Tones
+from pipeline.tones import Colours, Tones
 from store.records import Observation, Traces
 
 COARSER = 2.0  # times the quantisation step of the other
@@ -34,15 +34,17 @@ class FileFacts:
     step: float = 0.0  # mean quantisation step of luma, the coarsest that the pixels went through; 0: none known
     few_colours: bool = False
     traces: Traces | None = None
+    encoding: str = ""  # "JPEG", "WEBP", …
 
     @classmethod
     def of(cls, seen: Observation) -> "FileFacts":
         """Take the facts from what was measured."""
         picture, traces = seen.picture, seen.traces
         if traces is None:
-            return cls(picture.width, picture.height)
+            return cls(picture.width, picture.height, encoding=picture.encoding)
         few = bool(traces.levels) and traces.levels[0] > 255 * FEW_LEVELS
-        return cls(picture.width, picture.height, max(traces.stored_step, traces.seen_step), few, traces)
+        step = max(traces.stored_step, traces.seen_step)
+        return cls(picture.width, picture.height, step, few, traces, picture.encoding)
 
     def scale(self, preview: Grey) -> float:
         """Tell how many pixels of its preview a pixel of the file is wide, at most 1."""
@@ -52,19 +54,15 @@ class FileFacts:
         """Tell how many pixels of its preview lie in one of the file, across and down."""
         return preview.shape[1] / self.width, preview.shape[0] / self.height
 
-    def saved_again(self, preview: Grey) -> Grey:
-        """Compress the preview of a picture of the same size as this file was compressed.
+    def saved_again(self, colours: Colours) -> Colours:
+        """Compress the preview [h, w, 3], grey, Cr and Cb, of a picture of the same size as this file was compressed.
 
         Where the preview is smaller it is enlarged for that: the coarse coefficients, which matter, come out nearly
         as they were. A file's own tables are told by one number, so those of the standard stand for them.
         """
-        larger = cv2.resize(preview, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
         factor = self.step / STANDARD_STEP
-        quality = 50 / factor if factor > 1 else 100 - 50 * factor
-        _, encoded = cv2.imencode(".jpg", larger, [cv2.IMWRITE_JPEG_QUALITY, max(round(quality), 1)])
-        saved = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
-        high, wide = preview.shape
-        return np.asarray(cv2.resize(saved, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+        quality = max(round(50 / factor if factor > 1 else 100 - 50 * factor), 1)
+        return save_again(colours, "JPEG", quality, (self.width, self.height))
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,7 @@ class Known:
     few_colours: int | None = None  # which of the two was brought to few colours, 0 or 1
     grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see above
     traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
+    recoded: tuple[int, FileFacts] | None = None  # which of the two a codec saved that tells nothing of its steps
     whole: bool = False  # whether both previews have all pixels of their files
 
     @cached_property
@@ -163,5 +162,14 @@ class Known:
             int(theirs.few_colours) if ours.few_colours is not theirs.few_colours else None,
             (ours.grid(a), theirs.grid(b)) if cut else None,
             (ours.traces, theirs.traces) if ours.traces and theirs.traces and sizes[0] == sizes[1] else None,
+            _find_recoded((ours, theirs), (a, b)),
             sizes == (a.shape[::-1], b.shape[::-1]),
         )
+
+
+def _find_recoded(files: tuple[FileFacts, FileFacts], greys: tuple[Grey, Grey]) -> tuple[int, FileFacts] | None:
+    """Tell which of two a codec saved that tells nothing of its steps; of two such the one that shows less detail."""
+    places = [place for place, file in enumerate(files) if file.encoding in WITHOUT_STEPS]
+    if len(places) > 1:
+        places.sort(key=lambda place: float(np.abs(np.diff(greys[place].astype(np.int16))).mean()))
+    return (places[0], files[places[0]]) if places else None

@@ -20,9 +20,9 @@ _LEAST = 16  # pixels of a preview: what fewer show lies on the edge between two
 
 def in_colours_of(many: Tones, few: Tones) -> Colours:
     """Give each place of one picture, [h, w, 3] grey, Cr and Cb, the nearest colour that another picture has."""
-    pixels = _colours(many)
+    pixels = colours_of(many)
     bins, colours, here = _binned(pixels)
-    _, palette, counts = _binned(_colours(few))
+    _, palette, counts = _binned(colours_of(few))
     chosen = palette[counts >= _LEAST]
     if not len(chosen):
         return pixels
@@ -47,7 +47,8 @@ def lost_a_colour(many: Tones, few: Colours) -> bool:
     return float(np.hypot(off[..., 0], off[..., 1]).max()) > _LOST
 
 
-def _colours(tones: Tones) -> Colours:
+def colours_of(tones: Tones) -> Colours:
+    """Give grey, Cr and Cb of each pixel, [h, w, 3]."""
     high, wide = tones.grey.shape
     chroma = cv2.resize(tones.chroma, (wide, high), interpolation=cv2.INTER_LINEAR)
     return np.dstack([tones.grey[..., None], np.asarray(chroma, np.uint8)])

@@ -14,7 +14,7 @@ MAX_ODD_SAVED = 6  # the same, where the files show that one was saved from the 
 MAX_MOVED_SHARE = 0.15  # of what compression and noise leave: chance
 # The same, of a mild cut, without and with pixel on pixel of the files: of true cuts one in a hundred has more, of the
 # next frame, cut as well, three in five.
-MAX_MOVED_CUT, MAX_MOVED_ON_GRID = 0.11, 0.15
+MAX_MOVED_CUT, MAX_MOVED_ON_GRID, MAX_MOVED_EXACT = 0.11, 0.15, 0.5
 # What compression may leave of a cut that lies pixel on pixel, where the windows do not ask for any other place.
 MAX_RESIDUAL_ON_GRID, SURE_DRIFT = 0.09, 0.15
 CLEAN_RESIDUAL = 0.004  # below, not even a mild compression shows
@@ -26,6 +26,7 @@ LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
 MIN_STILL, MAX_APART, MAX_COHERENT, MAX_COHERENT_EVER = 0.5, 4.0, 0.2, 0.5
 NEARLY_STILL, MAX_APART_ALONE = 0.95, 8.0
 MAX_SHARPER, MAX_DRIFT_SAVED = 1.08, 0.18  # detail that only sharpening gives; pixels by which saving moves nothing
+MIN_DETAIL_CODED, MAX_RESIDUAL_CODED = 0.7, 0.18  # beyond, hardly anything is left that could agree
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
@@ -38,6 +39,7 @@ EVEN_ODD, EVEN_TEXTURED = 8, 0.2  # touching windows that differ otherwise; shar
 # How far the place that changed most may lead the next: tails of what storing leaves fall off step by step. On blank
 # ground one letter may be all that there is to see.
 MAX_LEAD, MAX_LEAD_BLANK, LEAD_RECOLOURED = 2.0, 1.8, 0.25
+LEAD_TINY, TINY_WINDOWS = 1.0, 400  # among so few places the second tells little
 USUAL_TEXTURED = 0.05  # share of the windows that must show something for it to be told what is usual in them
 FEW_WINDOWS, MANY_WINDOWS = 1000, 4000  # a thumbnail of 140 pixels, and a preview of 280: less evidence, more
 
@@ -82,7 +84,7 @@ def _is_explained(
         )
         and (framing.pasted or seen.lead <= _allowed_lead(seen, recoloured))
         and seen.odd_windows + (0 if framing.pasted else seen.moved_windows)
-        <= _allowed(seen, framing.same, recoloured, settings)
+        <= _allowed(seen, framing, recoloured, settings)
         and (
             (saved and framing.same and seen.odd_windows + seen.moved_windows <= MAX_ODD_SAVED)
             or (
@@ -102,6 +104,25 @@ def is_calm(seen: Comparison) -> bool:
     """Tell whether next to nothing is left that differs, in any place, as a blur that was done to both leaves it."""
     few = seen.odd_windows + seen.moved_windows <= MAX_ODD_CALM
     return few and seen.peak <= EVEN_PEAK and seen.residual <= MAX_RESIDUAL_CALM
+
+
+def would_as_well(seen: Comparison, would: Comparison) -> bool:
+    """Tell whether what sets two pictures apart is what a codec alone would leave of one, as far as chance explains.
+
+    `would` is what a comparison makes of that one and what the codec leaves of it.
+    """
+    return (
+        MIN_DETAIL_CODED <= seen.detail >= would.detail - 0.1
+        and MAX_RESIDUAL_CODED >= seen.residual <= 1.4 * would.residual + 0.002
+        and seen.odd_windows <= 1.5 * would.odd_windows + 12
+        and seen.moved_windows <= 1.5 * would.moved_windows + 10
+        and seen.moved_share <= would.moved_share + 0.05
+        and seen.spot_windows <= would.spot_windows + MAX_SPOT_WINDOWS
+        and seen.peak <= 1.3 * max(would.peak, 1.5)
+        and seen.lead <= 1.3 * max(would.lead, 1.0)
+        and seen.drift_pixels <= would.drift_pixels + 0.1
+        and seen.coherent <= would.coherent + 0.15
+    )
 
 
 def has_moved(seen: Comparison, told: Sequence[Siblings]) -> bool:
@@ -129,7 +150,8 @@ def _allowed_peak(framing: Framing, recoloured: float, few_colours: bool) -> flo
 
 def _allowed_lead(seen: Comparison, recoloured: float) -> float:
     """Tell how far a single place may lead the next; the more colours changed, the worse rare ones are known."""
-    return (MAX_LEAD_BLANK if seen.blank else MAX_LEAD) + LEAD_RECOLOURED * max(recoloured - 1, 0.0)
+    allowed = (MAX_LEAD_BLANK if seen.blank else MAX_LEAD) + LEAD_RECOLOURED * max(recoloured - 1, 0.0)
+    return allowed + (LEAD_TINY if seen.windows < TINY_WINDOWS and not seen.blank else 0.0)
 
 
 def _is_even(seen: Comparison) -> bool:
@@ -145,7 +167,7 @@ def _is_rough(seen: Comparison, recoloured: float, few_colours: bool) -> bool:
     return not seen.page and (seen.residual > CLEAN_RESIDUAL or (changed and not seen.blank))
 
 
-def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: VerifySettings) -> float:
+def _allowed(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> float:
     """Tell how many windows may differ by what the whole picture shows to have been done to it.
 
     Heavy compression makes single windows conflict; a change of tone or colour moves the edges between two tones by a
@@ -153,13 +175,19 @@ def _allowed(seen: Comparison, same_frame: bool, recoloured: float, settings: Ve
     the less the rest of the picture differs, the less may differ anywhere. A standing camera keeps its frame; in a cut
     one, sharp edges may show the little that its place is off, in fewer windows than any spot.
     """
-    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125 if same_frame else 0.4), 1.0)
+    clean = min(max(seen.residual / CLEAN_RESIDUAL, 0.125 if framing.same else 0.4), 1.0)
     coarse = 30 * min(max(seen.residual - 0.005, 0.0) / 0.06, 1.0)
     compressed = 250 * max(0.0, 0.95 - seen.detail)
     sharpened = 100 * min(max(0.0, seen.detail - 1.05), 0.6)
     forgiven = max(coarse, compressed, sharpened) + how_sure_changed(recoloured) * settings.max_odd_recoloured
-    even = EVEN_MOVED if same_frame and seen.odd_windows <= EVEN_ODD and _is_even(seen) else 0
+    laid = framing.same or (framing.on_grid and _is_exact(seen))
+    even = EVEN_MOVED if laid and seen.odd_windows <= EVEN_ODD and _is_even(seen) else 0
     return clean * settings.max_odd_windows + forgiven + even
+
+
+def _is_exact(seen: Comparison) -> bool:
+    """Tell whether next to nothing is left, all over, as of thin lines that were drawn again where they were."""
+    return _is_even(seen) and seen.residual <= CLEAN_RESIDUAL and seen.odd_windows <= EVEN_ODD
 
 
 def _allowed_share(seen: Comparison, recoloured: float) -> float:
@@ -201,6 +229,8 @@ def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: 
         return framing.rounded and seen.detail >= least and seen.residual <= settings.max_residual_moved
     lacking = max(1 - framing.source_covered, 1 - framing.target_covered)
     most_moved = MAX_MOVED_ON_GRID if framing.on_grid else MAX_MOVED_CUT
+    if framing.on_grid and _is_exact(seen):
+        most_moved = MAX_MOVED_EXACT
     if lacking < settings.max_moved and not framing.tilted and seen.moved_share > most_moved:
         return False
     least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2

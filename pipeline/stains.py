@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
-from pipeline.tones import SAMPLES, Tones, rescaling
+from pipeline.recolouring import halves_onto, lay_tones, recolour
+from pipeline.tones import SAMPLES, Tones
 from pipeline.typical import median, quantile
 
 _MOST_GAIN = 1.2  # from the more colourful picture to the other
@@ -50,42 +51,62 @@ def is_stained(
     more = _AT_CHANGE * min(max(recoloured - _CHANGING, 0.0) / (_CHANGED - _CHANGING), 1.0)
     more += _BEYOND_CHANGE * max(min(recoloured, _MOST) - _CHANGED, 0.0)
     blurred = _BLURRED * min(max(abs(seen.detail - 1) - 0.05, 0.0), 1.0)
-    if seen.fine is not None and _has_changed_greys(
-        *seen.fine, of_grey + more + blurred, thin=more == 0 and not few_colours
-    ):
-        return True
-    return _has_changed_hues(ours, theirs, place, of_chroma + more)
+    limits = of_grey + more + blurred, of_chroma + more
+    greys = None
+    if seen.fine is not None:
+        greys = _find_greys(*seen.fine, limits[0], thin=more == 0 and not few_colours)
+    if recoloured < 1 and not few_colours:
+        return greys is not None or _find_hues(ours, theirs, place, limits[1]) is not None
+    found = [mask for mask in (greys, _find_hues(ours, theirs, place, limits[1])) if mask is not None]
+    return bool(found) and _is_unlike(ours, theirs, place, found, limits)
 
 
-def _has_changed_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> bool:
-    """Tell whether a place changed its grey; where nothing was recoloured, `thin` strokes are looked for, too."""
+def _is_unlike(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], limits: tuple[float, float]) -> bool:
+    """Tell whether what was `found`, masks of places, is not what one change of all colours makes of them."""
+    first, second, lies = lay_tones(ours, theirs, place)
+    doubted: Grey = np.zeros(lies.shape, np.uint8)
+    for mask in found:
+        doubted = np.maximum(doubted, cv2.resize(mask, lies.shape[::-1], interpolation=cv2.INTER_NEAREST))
+    reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
+    first, second = (np.asarray(cv2.blur(each, _MEAN), np.float32) for each in (first, second))
+    for source, target in ((first, second), (second, first)):  # one of them lost colours that the other kept
+        changed = recolour(source, target, reached, doubted)
+        if changed is None:
+            continue
+        greys, hues = ((np.ascontiguousarray(each[..., 0]), each[..., 1:] - 128) for each in (changed, target))
+        beyond = np.minimum(_outside(greys[0], hues[0]), _outside(hues[0], greys[0]))
+        off = _find_patch(beyond, reached, limits[0], _USUAL_GREY)
+        if off is None and _find_patch_of_hues(greys[1], hues[1], reached, limits[1]) is None:
+            return False
+    return True
+
+
+def _find_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> Grey | None:
+    """Find the places that changed their grey; where nothing was recoloured, `thin` strokes are looked for, too."""
     size = (first.shape[1], first.shape[0])
     within = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
     reached = np.asarray(cv2.erode(within, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
     if not cv2.countNonZero(reached):
-        return False
+        return None
     ours, theirs = (np.asarray(cv2.blur(picture, _MEAN), np.float32) for picture in (first, second))
     off = (theirs - ours) * reached
     share = cv2.blur(reached.astype(np.float32), _LIGHT)
     ours = np.asarray(ours + cv2.blur(off, _LIGHT) / np.maximum(share, np.float32(0.1)), np.float32)
     beyond = np.minimum(_outside(theirs, ours), _outside(ours, theirs))
-    return _is_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
+    return _find_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
 
 
-def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> bool:
-    source, target = (theirs, ours) if place.swapped else (ours, theirs)
+def _find_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> Grey | None:
+    """Find the places that changed their colour otherwise than most did."""
+    source, target, onto = halves_onto(ours, theirs, place)
     high, wide = target.chroma.shape[:2]
     if min(high, wide, *source.chroma.shape[:2]) < _RIM.shape[0]:
-        return False
-    of_source, of_target = (
-        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
-        for tones in (source, target)
-    )
-    drawn = cv2.warpPerspective(source.chroma, np.linalg.inv(of_target) @ place.onto @ of_source, (wide, high))
+        return None
+    drawn = cv2.warpPerspective(source.chroma, onto, (wide, high))
     lies = (drawn[..., 0] > 0).view(np.uint8)  # no colour has a Cr of 0: that lies outside
     reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
     if cv2.countNonZero(reached) < 64:
-        return False
+        return None
     first, second = (cv2.blur(chroma, _MEAN).astype(np.float32) - 128 for chroma in (drawn, target.chroma))
     inside = np.flatnonzero(reached)
     inside = inside[:: max(len(inside) // SAMPLES, 1)]
@@ -95,13 +116,23 @@ def _has_changed_hues(ours: Tones, theirs: Tones, place: Placement, least: float
         samples.reverse()
     gain, shift = _fit(*samples)
     expected = (gain * first + shift).astype(np.float32)
-    share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
+    found = _find_patch_of_hues(expected, second, reached, least)
+    return None if found is None or _was_toned(*map(_off_tone, (ours, theirs))) else found
+
+
+def _find_patch_of_hues(expected: Float, seen: Float, reached: Grey, least: float) -> Grey | None:
+    """Find the places whose colour [h, w, 2], from grey on, is none that was expected there or near by."""
+    share = np.float32(_SHARE) * np.maximum(_length(expected), _length(seen))
     near, far = (
-        np.minimum(_length(_outside(second, expected, around)), _length(_outside(expected, second, around))) - share
+        np.minimum(_length(_outside(seen, expected, around)), _length(_outside(expected, seen, around))) - share
         for around in (_AROUND, _RIM)
     )
-    changed = _is_patch(far, reached, _ANYWHERE, (0.0, 0.5)) or _is_patch(near, reached, least, _USUAL_CHROMA)
-    return changed and not _was_toned(*map(_off_tone, (ours, theirs)))
+    patches = (
+        _find_patch(far, reached, _ANYWHERE, (0.0, 0.5)),
+        _find_patch(near, reached, least, _USUAL_CHROMA),
+    )
+    found = [patch for patch in patches if patch is not None]
+    return np.maximum.reduce(found) if found else None
 
 
 def _was_toned(ours: Float, theirs: Float) -> bool:
@@ -145,19 +176,21 @@ def _length(chroma: Float) -> NDArray[np.float32]:
     return np.asarray(cv2.magnitude(np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])))
 
 
-def _is_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, float], *, thin: bool = False) -> bool:
-    """Tell whether a place, and no single point, changed by more than `least` and what is usual in the picture.
+def _find_patch(
+    beyond: Float, reached: Grey, least: float, usual: tuple[float, float], *, thin: bool = False
+) -> Grey | None:
+    """Find the places, and no single points, that changed by more than `least` and what is usual in the picture.
 
     Of a `thin` stroke two points that touch, or nearly, are enough, and a little less.
     """
     inside = reached > 0
     least *= _THIN if thin else 1.0
     if not (beyond[inside] > least).any():
-        return False
+        return None
     times, share = usual
     limit = least + times * max(quantile(beyond[inside], share), 0.0)
-    changed = ((beyond > limit) & inside).view(np.uint8)
+    changed = np.asarray(((beyond > limit) & inside).view(np.uint8))
     if thin:
         _, labels = cv2.connectedComponents(cv2.dilate(changed, _AROUND))
-        return bool(np.bincount(labels[changed > 0]).max(initial=0) > 1)
-    return bool(cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
+        return changed if np.bincount(labels[changed > 0]).max(initial=0) > 1 else None
+    return changed if cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any() else None

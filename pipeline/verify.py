@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipeline.alignment import Alignment, Grey, align, project, refine
+from pipeline.alignment import Alignment, Grey, project
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.compression import FileFacts, Known
 from pipeline.cutting import find_cut
-from pipeline.framing import Framing, Placement, find_framing, frame_corners, frame_to_frame, lay_on_grid
+from pipeline.framing import Framing, Placement, find_framing, frame_corners, lay_on_grid
 from pipeline.lineage import find_lineage
-from pipeline.palettes import in_colours_of, lost_a_colour
-from pipeline.prepared import WAYS, Prepared, prepare, prepare_tones
-from pipeline.proof import has_moved, how_sure_changed, is_calm, is_lively, kind_of
+from pipeline.palettes import colours_of, in_colours_of, lost_a_colour
+from pipeline.prepared import Prepared, prepare, prepare_tones
+from pipeline.proof import has_moved, how_sure_changed, is_calm, is_lively, kind_of, would_as_well
+from pipeline.proposing import NEAR_FRAME_PIXELS, as_it_lies, propose
+from pipeline.recoding import recoded
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
@@ -37,7 +39,6 @@ from store.records import Lineage, MatchKind
 
 __all__ = ["Facts", "Prepared", "SecondLook", "prepare", "verify"]
 
-NEAR_FRAME_PIXELS = 2.0
 WELL_LAID = 0.9  # agreement from which no other alignment is tried
 SETTLED_PIXELS = 0.2  # of drift: less is no reason to look for corners
 MAX_STEPS = 2
@@ -78,7 +79,7 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
     """
     known = Known() if facts is None else Known.of(*facts, a.grey, b.grey)
     best: _Judged | None = None
-    for alignment in _alignments(a, b, settings):
+    for alignment in propose(a, b, settings):
         if best is not None and best.lies_as(alignment):
             break
         judged = _judge(a, b, alignment, settings, known)
@@ -95,6 +96,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     if best is not None and best.kind is not None:
         best = _judge_saving(a, b, settings, known, best)
+    if best is not None and best.kind is MatchKind.EDITED and best.framing.same and best.recoloured < AS_SAVED:
+        best = _judge_recoded(a, b, settings, known) or best
     if best is not None and best.kind is MatchKind.EDITED:
         best = _judge_softened(a, b, settings, known) or best
     if best is not None and best.stood_still and not known.saved:
@@ -109,7 +112,7 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     alike = [a, b]
     if known.coarser is not None:
         place, file = known.coarser
-        alike[1 - place] = alike[1 - place].with_grey(file.saved_again(alike[1 - place].grey))
+        alike[1 - place] = prepare_tones(file.saved_again(colours_of(alike[1 - place].tones)))
     elif known.few_colours is not None:
         place = known.few_colours
         nearest = in_colours_of(alike[1 - place].tones, alike[place].tones)
@@ -119,12 +122,30 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     else:
         return None
     ours, theirs = alike
-    judged = _judge(ours, theirs, _as_it_lies(ours, theirs), settings, Known(few_colours=known.few_colours))
+    judged = _judge(ours, theirs, as_it_lies(ours, theirs), settings, Known(few_colours=known.few_colours))
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
     odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
     painted = known.coarser is None and odd > MAX_ODD_IN_FEW  # single places stand out where all has the same colours
     return None if painted or odd + moved > MAX_ODD_ALIKE else judged
+
+
+def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
+    """Try what the codec of one of the two would leave of the other; None where it would leave less."""
+    if known.recoded is None or known.written_over or a.grey.shape != b.grey.shape:
+        return None
+    place, file = known.recoded
+    coded, other = ((a, b), (b, a))[place]
+    tried = recoded(other.tones, coded.tones, file.encoding, (file.width, file.height))
+    if tried is None:
+        return None
+    at = as_it_lies(a, b)
+    seen, would = (_compared(other, each, at, settings, 0.0, None) for each in (coded, prepare_tones(tried)))
+    if seen[2] >= AS_SAVED or not would_as_well(seen[1], would[1]):
+        return None
+    judged = _weighed(other, coded, seen, settings, known)
+    stained = is_stained(other.tones, coded.tones, seen[0], seen[1], seen[2], few_colours=False)
+    return None if stained else replace(judged, kind=MatchKind.COPY)
 
 
 def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
@@ -134,7 +155,7 @@ def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: K
         return None
     place, grey = softened
     alike = (a, b.with_grey(grey)) if place else (a.with_grey(grey), b)
-    judged = _judge(*alike, _as_it_lies(a, b), settings, Known(few_colours=known.few_colours))
+    judged = _judge(*alike, as_it_lies(a, b), settings, Known(few_colours=known.few_colours))
     return judged if judged is not None and judged.kind is MatchKind.COPY and is_calm(judged.seen) else None
 
 
@@ -148,8 +169,14 @@ def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Kno
         return best
     if copied:
         return replace(best, kind=MatchKind.EDITED) if saving.written_over else best
-    again = (a.with_grey(saving.again), b) if place else (a, b.with_grey(saving.again))
-    judged = _judge(*again, _as_it_lies(a, b), settings, Known()) if saving.merely_saved else None
+    again = [a, b]
+    colours = colours_of(again[1 - place].tones)
+    if known.coarser is not None and known.coarser[0] == place:
+        colours = known.coarser[1].saved_again(colours)
+    colours[..., 0] = saving.again
+    again[1 - place] = prepare_tones(colours)
+    ours, theirs = again
+    judged = _judge(ours, theirs, as_it_lies(a, b), settings, Known()) if saving.merely_saved else None
     alike = judged is not None and judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_IN_FEW
     return judged if judged is not None and alike and judged.kind is MatchKind.COPY else best
 
@@ -164,50 +191,6 @@ def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known)
     few = seen.odd_windows + seen.moved_windows <= MAX_ODD_CUT and seen.moved_share <= MAX_MOVED_SOUGHT
     if few and seen.drift_pixels <= MAX_DRIFT_SOUGHT:
         yield _weighed(a, b, compared, settings, known)
-
-
-def _alignments(a: Prepared, b: Prepared, settings: VerifySettings) -> Iterator[Alignment]:
-    """Propose alignments, the cheapest first."""
-    as_lies = _lay_over(a, b, settings.min_thumb_correlation)
-    if as_lies is not None:
-        yield as_lies
-    ratio, error = settings.max_descriptor_ratio, settings.max_point_error_pixels
-    found = align(a.points, b.points, ratio, error, settings.min_inliers)
-    if found is not None:
-        found = _straightened(found, a, b)
-        if as_lies is None or not np.array_equal(found.matrix, as_lies.matrix):
-            yield found
-        return
-    if as_lies is not None:  # too soft for corners
-        yield Alignment(refine(a.grey, b.grey, as_lies.matrix), 0, as_lies.mirrored)
-
-
-def _as_it_lies(a: Prepared, b: Prepared) -> Alignment:
-    """Lay frame on frame, neither mirrored nor turned."""
-    return Alignment(frame_to_frame(a.grey, b.grey, False, 0), 0, False)
-
-
-def _lay_over(a: Prepared, b: Prepared, min_correlation: float) -> Alignment | None:
-    """Try the eight ways to lay one frame on the other; return the best where the thumbnails correlate."""
-    correlations = a.turned_thumbs @ b.thumb.ravel()
-    best = int(correlations.argmax())
-    if correlations[best] < min_correlation:
-        return None
-    mirrored, quarter = WAYS[best]
-    return Alignment(frame_to_frame(a.grey, b.grey, mirrored, quarter), 0, mirrored)
-
-
-def _straightened(found: Alignment, a: Prepared, b: Prepared) -> Alignment:
-    """Lay frame on frame where the corners found nearly the same: of the two, an edit makes that one."""
-    corners = frame_corners(a.grey.shape)
-    ours = project(found.matrix, corners)
-    apart = np.linalg.norm(ours[:, None] - frame_corners(b.grey.shape), axis=2).min(axis=1)
-    for mirrored, quarter in WAYS if apart.max() < NEAR_FRAME_PIXELS else ():
-        matrix = frame_to_frame(a.grey, b.grey, mirrored, quarter)
-        off = np.linalg.norm(project(matrix, corners) - ours, axis=1)
-        if mirrored is found.mirrored and off.max() < NEAR_FRAME_PIXELS:
-            return Alignment(matrix, 0, mirrored)
-    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

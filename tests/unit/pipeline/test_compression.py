@@ -74,14 +74,16 @@ def test_a_cut_is_smaller_in_no_direction_larger() -> None:
 def test_facts_are_the_coarsest_step_and_whether_levels_are_missing() -> None:
     def seen(**traces: Any) -> Any:
         every = {"stored_step": 3.0, "seen_step": 0.0, "levels": bytes([5])} | traces
-        return SimpleNamespace(picture=SimpleNamespace(width=9, height=8), traces=SimpleNamespace(**every))
+        return SimpleNamespace(
+            picture=SimpleNamespace(width=9, height=8, encoding="JPEG"), traces=SimpleNamespace(**every)
+        )
 
     facts = FileFacts.of(seen())
     assert (facts.width, facts.height, facts.step, facts.few_colours) == (9, 8, 3.0, False)
     assert FileFacts.of(seen(seen_step=30.0)).step == 30, "of an earlier life"
     assert FileFacts.of(seen(levels=bytes([150]))).few_colours
     assert not FileFacts.of(seen(levels=b"")).few_colours, "measured by an earlier dedupd"
-    assert FileFacts.of(SimpleNamespace(picture=seen().picture, traces=None)) == FileFacts(9, 8)  # type: ignore[arg-type]
+    assert FileFacts.of(SimpleNamespace(picture=seen().picture, traces=None)) == FileFacts(9, 8, encoding="JPEG")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", [0, 3, 6, 11])

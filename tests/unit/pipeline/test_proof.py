@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.comparison import Comparison
 from pipeline.framing import Framing
-from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, kind_of
+from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, TINY_WINDOWS, kind_of, would_as_well
 from pipeline.settings import VerifySettings
 from store.records import MatchKind
 
@@ -92,3 +92,47 @@ def test_edges_that_are_off_all_over_are_those_of_another_pixel_grid() -> None:
 def test_letters_that_all_changed_a_little_are_the_same_page() -> None:
     page = replace(SEEN, spot_windows=200, blank=True, page=True)
     assert (kind(replace(page, peak=1.8), FRAME), kind(page, FRAME)) == (MatchKind.COPY, MatchKind.EDITED)
+
+
+def test_thin_lines_of_a_plain_cut_may_go_with_the_gradients_where_next_to_nothing_is_left() -> None:
+    plain = replace(CUT, on_grid=True)
+    lines = replace(SEEN, moved_share=0.4, moved_windows=30, peak=2.0)
+    assert kind(lines, plain) is MatchKind.COPY
+    for fact in ({"peak": 2.3}, {"residual": 0.006}, {"drift_pixels": 0.2}, {"odd_windows": 9}, {"moved_share": 0.6}):
+        assert kind(replace(lines, **fact), plain) is MatchKind.EDITED
+    assert kind(lines, CUT) is MatchKind.EDITED
+
+
+def test_a_place_may_lead_the_next_by_more_among_few() -> None:
+    leading = replace(SEEN, lead=2.5)
+    assert kind(leading, FRAME) is MatchKind.EDITED
+    tiny = replace(leading, windows=TINY_WINDOWS - 1, residual=0.001)
+    assert kind(tiny, FRAME) is MatchKind.COPY
+    assert kind(replace(tiny, blank=True), FRAME) is MatchKind.EDITED
+
+
+CODED = Comparison(
+    windows=2_000, textured=0.9, agreement=1.0, detail=0.93, residual=0.05, peak=1.6, lead=1.0, odd_windows=4,
+    moved_windows=6, moved_share=0.1, drift_pixels=0.1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fact", "within", "beyond"),
+    [
+        ("detail", 0.85, 0.80), ("residual", 0.07, 0.08), ("odd_windows", 18, 20), ("moved_windows", 19, 21),
+        ("moved_share", 0.14, 0.16), ("spot_windows", 5, 6), ("peak", 2.0, 2.1), ("lead", 1.2, 1.4),
+        ("drift_pixels", 0.19, 0.21),
+    ],
+)  # fmt: skip
+def test_what_a_codec_would_do_as_well_is_explained_and_what_it_would_not_is_none(
+    fact: str, within: float, beyond: float
+) -> None:
+    assert would_as_well(CODED, CODED)
+    assert would_as_well(replace(CODED, **{fact: within}), CODED)  # type: ignore[arg-type]  # plain fields
+    assert not would_as_well(replace(CODED, **{fact: beyond}), CODED)  # type: ignore[arg-type]
+
+
+def test_a_codec_that_leaves_nothing_explains_nothing() -> None:
+    assert not would_as_well(replace(CODED, detail=0.6), replace(CODED, detail=0.6))
+    assert not would_as_well(replace(CODED, residual=0.3), replace(CODED, residual=0.3))

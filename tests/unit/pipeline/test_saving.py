@@ -26,13 +26,15 @@ def original() -> Image.Image:
     return Image.fromarray(draw(7, (WIDE, HIGH)))
 
 
-def filed(picture: Image.Image, path: str, quality: int, subsampling: int = 2) -> tuple[Prepared, FileFacts, Pixels]:
-    picture.save(path, "JPEG", quality=quality, subsampling=subsampling)
+def filed(
+    picture: Image.Image, path: str, quality: int, subsampling: int = 2, form: str = "JPEG"
+) -> tuple[Prepared, FileFacts, Pixels]:
+    more = {"JPEG": {"subsampling": subsampling}, "AVIF": {"speed": 8, "max_threads": 1}}  # the same file anywhere
+    picture.save(path, form, quality=quality, **more.get(form, {}))
     seen = measure(MeasureTask(path, 96), DecodeSettings(), QualitySettings())
     assert isinstance(seen, Measurement) and seen.traces is not None
-    facts = FileFacts(
-        seen.picture.width, seen.picture.height, max(seen.traces.stored_step, seen.traces.seen_step), False, seen.traces
-    )
+    step = max(seen.traces.stored_step, seen.traces.seen_step)
+    facts = FileFacts(seen.picture.width, seen.picture.height, step, False, seen.traces, seen.picture.encoding)
     pixels = decode_preview(seen.preview)
     return prepare(pixels), facts, pixels
 
