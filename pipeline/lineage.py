@@ -134,7 +134,7 @@ def _is_bordered(larger: Grey, part: Grey, onto: Matrix) -> bool:
     A scene that goes on may have a line as calm where it was cut, but hardly on two sides, nor all along an edge.
     """
     within = []
-    for margin, lines in _margins(larger, part, onto):
+    for margin, lines in _margins(larger, part, onto, beside=True):
         if margin < _MIN_BAR:
             return False
         line = lines[int(margin - 2)].astype(np.int16)
@@ -145,14 +145,21 @@ def _is_bordered(larger: Grey, part: Grey, onto: Matrix) -> bool:
     return bool(within) and max(within) > (_EDGE_SHARE if len(within) > 1 else _ALL_ALONG)
 
 
-def _margins(larger: Grey, part: Grey, onto: Matrix) -> list[tuple[float, Grey]]:
-    """List what lies around a part: how wide it is, in lines, and the picture by lines from that side inwards."""
+def _margins(larger: Grey, part: Grey, onto: Matrix, *, beside: bool = False) -> list[tuple[float, Grey]]:
+    """List what lies around a part: how wide it is, in lines, and the picture by lines from that side inwards.
+
+    The lines are whole, or as long as the part where only what lies `beside` it counts: pages have bars at the rims.
+    """
     x, y = project(onto, frame_corners(part.shape)).T
     height, width = larger.shape
-    turned = np.ascontiguousarray(larger.T)
+    across, along = slice(None), slice(None)
+    if beside:
+        across, along = (slice(max(round(each.min()), 0), max(round(each.max()), 0) + 1) for each in (x, y))
+    turned = np.ascontiguousarray(larger.T)[:, along]
+    upright = larger[:, across]
     sides = (
         (x.min() + 0.5, turned), (width - 0.5 - x.max(), turned[::-1]),
-        (y.min() + 0.5, larger), (height - 0.5 - y.max(), larger[::-1]),
+        (y.min() + 0.5, upright), (height - 0.5 - y.max(), upright[::-1]),
     )  # fmt: skip
     return [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
 

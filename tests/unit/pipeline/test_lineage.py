@@ -64,6 +64,28 @@ def test_what_lies_between_bars_with_letters_was_there_before_them(seed: int, ab
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_what_a_viewer_shows_was_there_before_its_window(seed: int) -> None:
+    grains = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (220, 300, 1)).astype(np.float32), (0, 0), 1.2)
+    dark = 0.2 * picture(seed) + 25 + 25 * (grains / grains.std())[..., None]
+    shown = np.asarray(np.clip(dark, 0, 255), np.uint8)  # rough, and as dark as the ground: no seam all along it
+    high, wide = shown.shape[:2]
+    window = np.full((high + 160, wide + 160, 3), 44, np.uint8)
+    window[:40] = window[-30:] = 90  # bars from side to side, of another grey
+    cv2.putText(window, "holiday.jpg", (150, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (240, 240, 240), 1, cv2.LINE_AA)
+    window[80 : 80 + high, 80 : 80 + wide] = shown
+    found, back = lineage(shown, window), lineage(window, shown)
+    assert (found.whole, back.whole) == (1, 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_thing_on_white_that_was_cut_out_came_after_the_whole(seed: int) -> None:
+    whole = np.full((400, 480, 3), 255, np.uint8)
+    whole[90:310, 90:390] = picture(seed)
+    found = lineage(whole, np.ascontiguousarray(whole[60:345, 70:420]))
+    assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_cut_along_a_calm_line_of_the_scene_is_a_cut(seed: int) -> None:
     whole = picture(seed)
     whole = np.concatenate([np.full((60, whole.shape[1], 3), 200, np.uint8), whole, whole[::-1][:60]])

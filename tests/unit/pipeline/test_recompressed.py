@@ -47,6 +47,13 @@ def test_what_went_through_another_codec_into_a_finer_file_is_the_copy(form: str
     assert told(original, saved(between, quality=95), tmp_path) == 1
 
 
+@pytest.mark.parametrize("form", ["WEBP", "AVIF"])
+def test_of_two_files_of_one_codec_the_one_that_spent_more_is_the_original(form: str, tmp_path: Path) -> None:
+    original = saved(scene(320, 240), form, quality=85)
+    copies = {quality: saved(opened(original), form, quality=quality) for quality in (30, 60)}
+    assert [told(original, copy, tmp_path) for copy in copies.values()] == [1, 1]
+
+
 def test_where_a_jpeg_has_nothing_what_was_made_from_it_has_nothing(tmp_path: Path) -> None:
     whole = scene(640, 480).filter(SOFT)
     coarse = saved(whole, quality=75)
