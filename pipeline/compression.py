@@ -171,5 +171,9 @@ def _find_recoded(files: tuple[FileFacts, FileFacts], greys: tuple[Grey, Grey]) 
     """Tell which of two a codec saved that tells nothing of its steps; of two such the one that shows less detail."""
     places = [place for place, file in enumerate(files) if file.encoding in WITHOUT_STEPS]
     if len(places) > 1:
-        places.sort(key=lambda place: float(np.abs(np.diff(greys[place].astype(np.int16))).mean()))
+        places.sort(key=lambda place: (_detail_of(greys[place]), files[place].encoding, float(greys[place].mean())))
     return (places[0], files[places[0]]) if places else None
+
+
+def _detail_of(grey: Grey) -> float:
+    return sum(float(np.abs(np.diff(grey.astype(np.int16), axis=axis)).sum()) for axis in (0, 1)) / grey.size

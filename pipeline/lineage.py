@@ -83,7 +83,8 @@ def _within(place: Placement, onto: Matrix, larger: Grey, *, filled: bool, seam:
     if place.tilted:
         return Relation.PART, "larger"
     set_in = seam and not _continues(larger, part, onto)
-    return (Relation.INSET, "part") if set_in or _is_bordered(larger, part, onto) else (Relation.PART, "larger")
+    bordered = _is_bordered(larger, part, onto, beside=not filled)
+    return (Relation.INSET, "part") if set_in or bordered else (Relation.PART, "larger")
 
 
 def _continues(larger: Grey, part: Grey, onto: Matrix) -> bool:
@@ -128,13 +129,15 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
     return bool(within) and max(within) > _EDGE_SHARE
 
 
-def _is_bordered(larger: Grey, part: Grey, onto: Matrix) -> bool:
+def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> bool:
     """Tell whether a part ends in a line of one grey wherever it ends, as what is shown on a page with letters does.
 
-    A scene that goes on may have a line as calm where it was cut, but hardly on two sides, nor all along an edge.
+    A scene that goes on may have a line as calm where it was cut, but hardly on two sides, nor all along an edge. Only
+    what lies `beside` the part is asked where more than that ground lies around it, bars and letters; a thing on paper
+    has nothing else around it.
     """
     within = []
-    for margin, lines in _margins(larger, part, onto, beside=True):
+    for margin, lines in _margins(larger, part, onto, beside=beside):
         if margin < _MIN_BAR:
             return False
         line = lines[int(margin - 2)].astype(np.int16)

@@ -26,7 +26,7 @@ LIVELY_RESIDUAL, LIVELY_DETAIL, LIVELY_MOVED = 0.012, 0.95, 0.06
 MIN_STILL, MAX_APART, MAX_COHERENT, MAX_COHERENT_EVER = 0.5, 4.0, 0.2, 0.5
 NEARLY_STILL, MAX_APART_ALONE = 0.95, 8.0
 MAX_SHARPER, MAX_DRIFT_SAVED = 1.08, 0.18  # detail that only sharpening gives; pixels by which saving moves nothing
-MIN_DETAIL_CODED, MAX_RESIDUAL_CODED = 0.7, 0.18  # beyond, hardly anything is left that could agree
+MIN_DETAIL_CODED, MAX_RESIDUAL_CODED, MAX_DRIFT_CODED = 0.7, 0.18, 0.6  # beyond, hardly anything could agree
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
@@ -106,14 +106,22 @@ def is_calm(seen: Comparison) -> bool:
     return few and seen.peak <= EVEN_PEAK and seen.residual <= MAX_RESIDUAL_CALM
 
 
+def may_be_coded(seen: Comparison) -> bool:
+    """Tell whether a codec alone may have left all that, so that it pays to try what it leaves."""
+    stands_out = seen.peak > MAX_PEAK or seen.lead > MAX_LEAD or seen.drift_pixels > MAX_DRIFT_CODED
+    return seen.detail >= MIN_DETAIL_CODED and seen.residual <= MAX_RESIDUAL_CODED and not stands_out
+
+
 def would_as_well(seen: Comparison, would: Comparison) -> bool:
     """Tell whether what sets two pictures apart is what a codec alone would leave of one, as far as chance explains.
 
     `would` is what a comparison makes of that one and what the codec leaves of it.
     """
     return (
-        MIN_DETAIL_CODED <= seen.detail >= would.detail - 0.1
-        and MAX_RESIDUAL_CODED >= seen.residual <= 1.4 * would.residual + 0.002
+        seen.agreement >= would.agreement - 0.05
+        and seen.conflict <= would.conflict + 0.01
+        and seen.detail >= would.detail - 0.1
+        and seen.residual <= 1.4 * would.residual + 0.002
         and seen.odd_windows <= 1.5 * would.odd_windows + 12
         and seen.moved_windows <= 1.5 * would.moved_windows + 10
         and seen.moved_share <= would.moved_share + 0.05

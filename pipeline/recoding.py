@@ -24,6 +24,8 @@ _QUALITIES = (3, 6, 10, 16, 24, 34, 46, 60, 75, 88, 96)
 _LARGEST_SIDE = 800  # pixels: what a larger picture lost is averaged out in its preview, which is saved itself then
 _NEAR = 1.8  # times the difference, which some quality must come near to
 _ROUNDING = 0.1  # squared grey levels
+_PLACE = (5, 5)  # pixels of half a preview
+_MORE, _LEVELS = 1.3, 3.0  # times what a codec does to the colours of a place at most, and levels of chroma
 
 
 def save_again(colours: Colours, encoding: str, quality: int, size: tuple[int, int]) -> Colours:
@@ -38,6 +40,14 @@ def save_again(colours: Colours, encoding: str, quality: int, size: tuple[int, i
     if size != (wide, high):
         saved = np.asarray(cv2.resize(saved, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.cvtColor(saved, cv2.COLOR_BGR2YCrCb), np.uint8)
+
+
+def differs_more(ours: Tones, theirs: Tones, would: Tones) -> bool:
+    """Tell whether the colours of two pictures differ in a place by more than a codec `would` leave of the first."""
+    first, second, tried = (each.chroma.astype(np.float32) for each in (ours, theirs, would))
+    apart, by_codec = (cv2.blur(first - each, _PLACE) for each in (second, tried))
+    most, usual = (float(np.hypot(off[..., 0], off[..., 1]).max()) for off in (apart, by_codec))
+    return most > _MORE * usual + _LEVELS
 
 
 def recoded(other: Tones, coded: Tones, encoding: str, size: tuple[int, int]) -> Colours | None:

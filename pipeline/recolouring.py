@@ -1,8 +1,9 @@
-"""Does one smooth change of all colours, learnt elsewhere in the picture, explain what changed in a place?
+"""Does one change of all colours, learnt elsewhere in the picture, explain what changed in a place?
 
 More light, more contrast, another hue or white balance and the clipping that comes with them take each colour to
-another, wherever it lies. So the change is learnt as a polynomial of grey, Cr and Cb from all but the places in
-question, and these are held against what it makes of them. What was painted there does not follow it.
+another, wherever it lies. So the change is learnt from all but the place in question, as a sum of curves of red, green
+and blue, and that place is held against what it makes of it. Products of primaries are left out on purpose: they could
+give one thing another hue and leave all else alone.
 """
 
 import cv2
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
 from pipeline.tones import Tones, rescaling
-from pipeline.typical import median
+from pipeline.typical import median, quantile
 
-_DEGREE = 3
 _ROUNDS = 4
 _SAMPLES = 2000
 _ENOUGH = 200  # places to learn from
+_ASKED, _MOST, _KNOWN = 200, 0.75, 16.0  # places asked; share of them whose colours are known, to so many levels
+_MOST_ASKED = 0.01  # of the picture: a thing of another colour is larger, and teaches what takes it to that
 _AWAY = np.ones((13, 13), np.uint8)  # places, two pixels of a preview each: so near to one in question none is believed
-_POWERS = [(i, j, k) for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i) for k in range(_DEGREE + 1 - i - j)]
 
 
 def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
@@ -44,27 +45,50 @@ def lay_tones(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Floa
     return drawn.astype(np.float32), second.astype(np.float32), lies
 
 
-def recolour(ours: Float, theirs: Float, lies: Grey, doubted: Grey) -> Float | None:
-    """Give one picture the colours of the other, [h, w, 3], by a change learnt where nothing is `doubted`.
+def recolour(first: Float, second: Float, lies: Grey, doubted: Grey) -> tuple[Float, Float] | None:
+    """Give one of two pictures the colours of the other, by a change learnt where nothing is `doubted`.
 
-    Both are grey, Cr and Cb in levels [h, w, 3]; `lies` and `doubted` are masks [h, w]. None where too little is left
-    to learn from.
+    Both are grey, Cr and Cb in levels [h, w, 3]; `lies` and `doubted` are masks [h, w]. Which of the two kept colours
+    that the other lost is told elsewhere, too: a place painted over has colours of its own, which any change could be
+    given. Returns that picture, recoloured, and the other. None where too little is left to learn from, too much is
+    doubted, or the colours of that are hardly known.
     """
-    places = np.flatnonzero((lies > 0) & (cv2.dilate(doubted, _AWAY) == 0))
-    if len(places) < _ENOUGH:
+    away = (lies > 0) & (cv2.dilate(doubted, _AWAY) == 0)
+    places = np.flatnonzero(away)
+    asked = np.flatnonzero((lies > 0) & (doubted > 0))
+    if len(places) < _ENOUGH or not 0 < len(asked) <= _MOST_ASKED * lies.size:
         return None
     places = places[:: max(len(places) // _SAMPLES, 1)]
-    known, wanted = (each.reshape(-1, 3)[places] for each in (ours, theirs))
+    pair = [each.reshape(-1, 3) for each in (first, second)]
+    learnt = [_learn(pair[0][places], pair[1][places]), _learn(pair[1][places], pair[0][places])]
+    forth = learnt[0][1] <= learnt[1][1]
+    source, target = (first, second) if forth else (second, first)
+    asked = asked[:: max(len(asked) // _ASKED, 1)]
+    if any(_distance(each[asked], each[places]) > _KNOWN for each in pair):
+        return None
+    predicted = (learnt[0 if forth else 1][0].T @ _terms(source.reshape(-1, 3))).T.reshape(source.shape)
+    return np.asarray(np.clip(predicted, 0, 255), np.float32), target
+
+
+def _learn(known: Float, wanted: Float) -> tuple[NDArray[np.floating], float]:
+    """Fit a change to colours [n, 3] robustly; return it [10, 3], and what it leaves of what sets the wanted apart."""
     terms = _terms(known)
     weight = np.ones(len(known))
     fit: NDArray[np.floating] = np.zeros((len(terms), 3))
+    off = np.zeros(len(known))
     for _ in range(_ROUNDS):  # what else was written over counts as little more than chance does
         weighted = terms * weight
         fit = np.linalg.solve(weighted @ terms.T + 1e-3 * np.eye(len(terms)), weighted @ wanted)
         off = np.linalg.norm(fit.T @ terms - wanted.T, axis=0)
         weight = 1 / (1 + (off / (1.5 * median(off) + 1)) ** 2)
-    predicted = (fit.T @ _terms(ours.reshape(-1, 3))).T.reshape(ours.shape)
-    return np.asarray(np.clip(predicted, 0, 255), np.float32)
+    spread = float(np.linalg.norm(wanted - wanted.mean(axis=0), axis=1).mean())
+    return np.asarray(fit), float(off.mean()) / (spread + 1)
+
+
+def _distance(asked: Float, known: Float) -> float:
+    """Measure how far most of some colours [m, 3] lie from the nearest of others [n, 3]: levels."""
+    apart = (asked**2).sum(axis=1)[:, None] - 2 * asked @ known.T + (known**2).sum(axis=1)
+    return float(np.sqrt(np.maximum(quantile(apart.min(axis=1), _MOST), 0)))
 
 
 def _halved(tones: Tones) -> NDArray[np.uint8]:
@@ -73,6 +97,7 @@ def _halved(tones: Tones) -> NDArray[np.uint8]:
 
 
 def _terms(colours: Float) -> NDArray[np.float64]:
-    """All products of grey, Cr and Cb up to the third degree: [20, n]."""
+    """Give the first three powers of red, green and blue, and one: [10, n]."""
     y, r, b = (colours.astype(np.float64) / 128 - 1).T
-    return np.stack([y**i * r**j * b**k for i, j, k in _POWERS])
+    primaries = np.stack([y + 1.402 * r, y - 0.714136 * r - 0.344136 * b, y + 1.772 * b])
+    return np.concatenate([np.ones((1, len(y))), primaries, primaries**2, primaries**3])

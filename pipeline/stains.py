@@ -55,10 +55,10 @@ def is_stained(
     greys = None
     if seen.fine is not None:
         greys = _find_greys(*seen.fine, limits[0], thin=more == 0 and not few_colours)
-    if recoloured < 1 and not few_colours:
-        return greys is not None or _find_hues(ours, theirs, place, limits[1]) is not None
     found = [mask for mask in (greys, _find_hues(ours, theirs, place, limits[1])) if mask is not None]
-    return bool(found) and _is_unlike(ours, theirs, place, found, limits)
+    if not found or recoloured < 1 or few_colours:  # a palette is no smooth change
+        return bool(found)
+    return _is_unlike(ours, theirs, place, found, limits)
 
 
 def _is_unlike(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], limits: tuple[float, float]) -> bool:
@@ -69,16 +69,15 @@ def _is_unlike(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], 
         doubted = np.maximum(doubted, cv2.resize(mask, lies.shape[::-1], interpolation=cv2.INTER_NEAREST))
     reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
     first, second = (np.asarray(cv2.blur(each, _MEAN), np.float32) for each in (first, second))
-    for source, target in ((first, second), (second, first)):  # one of them lost colours that the other kept
-        changed = recolour(source, target, reached, doubted)
-        if changed is None:
-            continue
-        greys, hues = ((np.ascontiguousarray(each[..., 0]), each[..., 1:] - 128) for each in (changed, target))
-        beyond = np.minimum(_outside(greys[0], hues[0]), _outside(hues[0], greys[0]))
-        off = _find_patch(beyond, reached, limits[0], _USUAL_GREY)
-        if off is None and _find_patch_of_hues(greys[1], hues[1], reached, limits[1]) is None:
-            return False
-    return True
+    recoloured = recolour(first, second, reached, doubted)
+    if recoloured is None:
+        return True
+    changed, target = recoloured
+    expected, seen = (np.ascontiguousarray(each[..., 0]) for each in (changed, target))
+    beyond = np.minimum(_outside(seen, expected), _outside(expected, seen))
+    if _find_patch(beyond, reached, limits[0], _USUAL_GREY) is not None:
+        return True
+    return _find_patch_of_hues(changed[..., 1:] - 128, target[..., 1:] - 128, reached, limits[1]) is not None
 
 
 def _find_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> Grey | None:

@@ -25,9 +25,9 @@ from pipeline.framing import Framing, Placement, find_framing, frame_corners, la
 from pipeline.lineage import find_lineage
 from pipeline.palettes import colours_of, in_colours_of, lost_a_colour
 from pipeline.prepared import Prepared, prepare, prepare_tones
-from pipeline.proof import has_moved, how_sure_changed, is_calm, is_lively, kind_of, would_as_well
+from pipeline.proof import has_moved, how_sure_changed, is_calm, is_lively, kind_of, may_be_coded, would_as_well
 from pipeline.proposing import NEAR_FRAME_PIXELS, as_it_lies, propose
-from pipeline.recoding import recoded
+from pipeline.recoding import differs_more, recoded
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.settling import ENOUGH_PIXELS, NEARLY_LAID, lay, settle
@@ -96,7 +96,7 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     if best is not None and best.kind is not None:
         best = _judge_saving(a, b, settings, known, best)
-    if best is not None and best.kind is MatchKind.EDITED and best.framing.same and best.recoloured < AS_SAVED:
+    if best is not None and best.may_be_coded:
         best = _judge_recoded(a, b, settings, known) or best
     if best is not None and best.kind is MatchKind.EDITED:
         best = _judge_softened(a, b, settings, known) or best
@@ -137,15 +137,16 @@ def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Kn
     place, file = known.recoded
     coded, other = ((a, b), (b, a))[place]
     tried = recoded(other.tones, coded.tones, file.encoding, (file.width, file.height))
-    if tried is None:
+    alike = None if tried is None else prepare_tones(tried)
+    if alike is None or differs_more(other.tones, coded.tones, alike.tones):
         return None
+    pair = (alike, b) if coded is a else (a, alike)
     at = as_it_lies(a, b)
-    seen, would = (_compared(other, each, at, settings, 0.0, None) for each in (coded, prepare_tones(tried)))
+    seen, would = (_compared(*each, at, settings, 0.0, None) for each in ((a, b), pair))
     if seen[2] >= AS_SAVED or not would_as_well(seen[1], would[1]):
         return None
-    judged = _weighed(other, coded, seen, settings, known)
-    stained = is_stained(other.tones, coded.tones, seen[0], seen[1], seen[2], few_colours=False)
-    return None if stained else replace(judged, kind=MatchKind.COPY)
+    stained = is_stained(a.tones, b.tones, seen[0], seen[1], seen[2], few_colours=False)
+    return None if stained else replace(_weighed(a, b, seen, settings, known), kind=MatchKind.COPY)
 
 
 def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
@@ -212,6 +213,12 @@ class _Judged:
         """Tell whether it was called a copy in one frame, with tones and colours as they were."""
         same_frame = self.framing.same or self.framing.rounded
         return self.kind is MatchKind.COPY and same_frame and self.recoloured < AS_SAVED
+
+    @property
+    def may_be_coded(self) -> bool:
+        """Tell whether it was called edited although a codec alone may have left what sets the two apart."""
+        in_place = self.kind is MatchKind.EDITED and self.framing.same and self.recoloured < AS_SAVED
+        return in_place and may_be_coded(self.seen)
 
     @property
     def rank(self) -> tuple[bool, bool, float]:

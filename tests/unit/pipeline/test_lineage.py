@@ -86,6 +86,16 @@ def test_a_thing_on_white_that_was_cut_out_came_after_the_whole(seed: int) -> No
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_a_round_thing_on_plain_ground_that_was_cut_out_came_after_the_whole(seed: int) -> None:
+    whole = np.full((400, 480, 3), 200, np.uint8)
+    mask = np.zeros((400, 480), np.uint8)
+    cv2.ellipse(mask, (240, 200), (150, 110), 0, 0, 360, 1, -1)
+    whole[90:310, 90:390][mask[90:310, 90:390] > 0] = picture(seed)[mask[90:310, 90:390] > 0]
+    found = lineage(whole, np.ascontiguousarray(whole[94:306, 95:385]))
+    assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_cut_along_a_calm_line_of_the_scene_is_a_cut(seed: int) -> None:
     whole = picture(seed)
     whole = np.concatenate([np.full((60, whole.shape[1], 3), 200, np.uint8), whole, whole[::-1][:60]])

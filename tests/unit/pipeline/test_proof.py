@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.comparison import Comparison
 from pipeline.framing import Framing
-from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, TINY_WINDOWS, kind_of, would_as_well
+from pipeline.proof import MAX_MOVED_CUT, MAX_MOVED_ON_GRID, TINY_WINDOWS, kind_of, may_be_coded, would_as_well
 from pipeline.settings import VerifySettings
 from store.records import MatchKind
 
@@ -133,6 +133,9 @@ def test_what_a_codec_would_do_as_well_is_explained_and_what_it_would_not_is_non
     assert not would_as_well(replace(CODED, **{fact: beyond}), CODED)  # type: ignore[arg-type]
 
 
-def test_a_codec_that_leaves_nothing_explains_nothing() -> None:
-    assert not would_as_well(replace(CODED, detail=0.6), replace(CODED, detail=0.6))
-    assert not would_as_well(replace(CODED, residual=0.3), replace(CODED, residual=0.3))
+@pytest.mark.parametrize(
+    "fact", [{"detail": 0.6}, {"residual": 0.3}, {"peak": 3.5}, {"lead": 2.1}, {"drift_pixels": 0.7}]
+)
+def test_what_no_codec_leaves_is_not_tried(fact: dict[str, Any]) -> None:
+    assert may_be_coded(CODED)
+    assert not may_be_coded(replace(CODED, **fact))

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from pipeline.compression import FileFacts, Known
 from pipeline.palettes import colours_of
-from pipeline.prepared import prepare
-from pipeline.recoding import recoded, save_again
+from pipeline.prepared import prepare, prepare_tones
+from pipeline.recoding import differs_more, recoded, save_again
 from pipeline.settings import VerifySettings
 from pipeline.verify import verify
 from store.records import MatchKind
@@ -87,6 +87,23 @@ def test_of_two_such_files_the_softer_one_was_saved_last() -> None:
     assert Known.of(webp, webp, soft, sharp).recoded == (0, webp)
     assert Known.of(jpeg, webp, soft, sharp).recoded == (1, webp)
     assert Known.of(jpeg, jpeg, soft, sharp).recoded is None
+
+
+@pytest.mark.parametrize("shape", [(HIGH, 1), (1, WIDE), (1, 1)])
+def test_a_line_of_pixels_is_no_trouble(shape: tuple[int, int]) -> None:
+    line = np.zeros(shape, np.uint8)
+    webp, avif = (FileFacts(shape[1], shape[0], encoding=form) for form in ("WEBP", "AVIF"))
+    assert Known.of(webp, avif, line, line).recoded == (1, avif), "whichever comes first"
+    assert Known.of(avif, webp, line, line).recoded == (0, avif)
+
+
+def test_another_hue_of_the_same_grey_is_more_than_a_codec_does() -> None:
+    original = prepare(np.asarray(sand(1))).tones
+    tried = prepare(to_rgb(save_again(colours_of(original), "WEBP", 20, (WIDE, HIGH)))).tones
+    painted = colours_of(tried)
+    painted[60:80, 100:120, 1] += 20
+    assert not differs_more(original, tried, tried)
+    assert differs_more(original, prepare_tones(painted).tones, tried)
 
 
 def to_rgb(colours: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from pipeline.alignment import Float
+from pipeline.alignment import Float, Grey
 from pipeline.decode import Pixels
 from pipeline.recolouring import recolour
 from store.records import MatchKind
@@ -27,7 +27,7 @@ def clouds(seed: int) -> Pixels:
 
 
 def brighter(picture: Image.Image) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(1.6)
+    return ImageEnhance.Brightness(picture).enhance(1.4)
 
 
 def turned(picture: Image.Image) -> Image.Image:
@@ -43,7 +43,7 @@ def tinted(pixels: Pixels) -> Pixels:
     return changed
 
 
-@pytest.mark.parametrize(("seed", "change"), [(4, brighter), (3, turned), (1, turned)])
+@pytest.mark.parametrize(("seed", "change"), [(4, brighter), (5, brighter), (6, brighter), (1, turned)])
 def test_light_and_hue_take_each_colour_to_another_and_a_tint_does_not(seed: int, change: Change) -> None:
     original = clouds(seed)
     assert kind(original, done(change, original)) is MatchKind.COPY
@@ -51,24 +51,45 @@ def test_light_and_hue_take_each_colour_to_another_and_a_tint_does_not(seed: int
 
 
 def test_what_is_doubted_teaches_nothing() -> None:
-    ours = parts(clouds(5))
-    theirs = np.clip(0.8 * ours + 20, 0, 255).astype(np.float32)
-    theirs[40:60, 40:60] = (200, 90, 160)
-    lies = np.ones(ours.shape[:2], np.uint8)
-    doubted = np.zeros_like(lies)
-    doubted[40:60, 40:60] = 1
+    ours, theirs, lies, doubted = a_place_written_over()
     given = recolour(ours, theirs, lies, doubted)
     assert given is not None
-    off = np.abs(given - theirs).max(axis=2)
+    expected, seen = given
+    off = np.abs(expected - seen).max(axis=2)
     assert np.quantile(off[doubted == 0], 0.95) < 2
     assert np.median(off[doubted > 0]) > 20
 
 
-def test_too_little_teaches_nothing_at_all() -> None:
+def test_nothing_is_said_where_too_little_is_known() -> None:
+    ours, theirs, lies, doubted = a_place_written_over()
+    assert recolour(ours, theirs, lies, lies) is None, "all is doubted"
+    assert recolour(ours, theirs, np.zeros_like(lies), doubted) is None, "nothing lies in both"
+    wide = doubted.copy()
+    wide[100:140, 100:150] = 1
+    assert recolour(ours, theirs, lies, wide) is None, "as large as a thing"
+    theirs[doubted > 0] = (30, 250, 250)
+    assert recolour(ours, theirs, lies, doubted) is None, "a colour that is nowhere else"
+
+
+def test_the_one_that_kept_its_colours_is_given_the_others() -> None:
+    ours, _, lies, doubted = a_place_written_over()
+    burnt = np.clip(2.0 * ours, 0, 255).astype(np.float32)
+    burnt[..., 1:] = ours[..., 1:]
+    for first, second in ((ours, burnt), (burnt, ours)):
+        given = recolour(first, second, lies, doubted)
+        assert given is not None
+        assert given[1] is burnt
+
+
+def a_place_written_over() -> tuple[Float, Float, Grey, Grey]:
     ours = parts(clouds(5))
-    everywhere = np.ones(ours.shape[:2], np.uint8)
-    assert recolour(ours, ours, everywhere, everywhere) is None
-    assert recolour(ours, ours, np.zeros_like(everywhere), np.zeros_like(everywhere)) is None
+    theirs = np.clip(0.8 * ours + 20, 0, 255).astype(np.float32)
+    place = np.s_[40:60, 40:60]
+    theirs[place] = theirs[place][::-1, ::-1]
+    lies = np.ones(ours.shape[:2], np.uint8)
+    doubted = np.zeros_like(lies)
+    doubted[place] = 1
+    return ours, theirs, lies, doubted
 
 
 def done(change: Change, pixels: Pixels) -> Pixels:
