@@ -78,8 +78,18 @@ class Known:
     few_colours: int | None = None  # which of the two was brought to few colours, 0 or 1
     grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see above
     traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
-    recoded: tuple[int, FileFacts] | None = None  # which of the two a codec saved that tells nothing of its steps
+    untold: tuple[tuple[int, FileFacts], ...] = ()  # which of the two codecs saved that tell nothing of their steps
     whole: bool = False  # whether both previews have all pixels of their files
+
+    def recoded(self, a: Grey, b: Grey) -> tuple[int, FileFacts] | None:
+        """Tell which of two such a codec saved last: of two the one that shows less detail, whichever comes first.
+
+        `a` and `b` are the greys of both previews.
+        """
+        if len(self.untold) < 2:
+            return self.untold[0] if self.untold else None
+        greys = a, b
+        return min(self.untold, key=lambda each: (_detail_of(greys[each[0]]), each[1].encoding, greys[each[0]].mean()))
 
     @cached_property
     def _descent(self) -> Descent:
@@ -162,18 +172,11 @@ class Known:
             int(theirs.few_colours) if ours.few_colours is not theirs.few_colours else None,
             (ours.grid(a), theirs.grid(b)) if cut else None,
             (ours.traces, theirs.traces) if ours.traces and theirs.traces and sizes[0] == sizes[1] else None,
-            _find_recoded((ours, theirs), (a, b)),
+            tuple((number, file) for number, file in enumerate((ours, theirs)) if file.encoding in WITHOUT_STEPS),
             sizes == (a.shape[::-1], b.shape[::-1]),
         )
 
 
-def _find_recoded(files: tuple[FileFacts, FileFacts], greys: tuple[Grey, Grey]) -> tuple[int, FileFacts] | None:
-    """Tell which of two a codec saved that tells nothing of its steps; of two such the one that shows less detail."""
-    places = [place for place, file in enumerate(files) if file.encoding in WITHOUT_STEPS]
-    if len(places) > 1:
-        places.sort(key=lambda place: (_detail_of(greys[place]), files[place].encoding, float(greys[place].mean())))
-    return (places[0], files[places[0]]) if places else None
-
-
 def _detail_of(grey: Grey) -> float:
+    """Measure the mean step from pixel to pixel, across and down."""
     return sum(float(np.abs(np.diff(grey.astype(np.int16), axis=axis)).sum()) for axis in (0, 1)) / grey.size

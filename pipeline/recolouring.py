@@ -60,13 +60,12 @@ def recolour(first: Float, second: Float, lies: Grey, doubted: Grey) -> tuple[Fl
         return None
     places = places[:: max(len(places) // _SAMPLES, 1)]
     pair = [each.reshape(-1, 3) for each in (first, second)]
-    learnt = [_learn(pair[0][places], pair[1][places]), _learn(pair[1][places], pair[0][places])]
-    forth = learnt[0][1] <= learnt[1][1]
-    source, target = (first, second) if forth else (second, first)
     asked = asked[:: max(len(asked) // _ASKED, 1)]
     if any(_distance(each[asked], each[places]) > _KNOWN for each in pair):
         return None
-    predicted = (learnt[0 if forth else 1][0].T @ _terms(source.reshape(-1, 3))).T.reshape(source.shape)
+    forth, back = _learn(pair[0][places], pair[1][places]), _learn(pair[1][places], pair[0][places])
+    change, source, target = (forth[0], first, second) if forth[1] <= back[1] else (back[0], second, first)
+    predicted = (change.T @ _terms(source.reshape(-1, 3))).T.reshape(source.shape)
     return np.asarray(np.clip(predicted, 0, 255), np.float32), target
 
 

@@ -55,14 +55,15 @@ def is_stained(
     greys = None
     if seen.fine is not None:
         greys = _find_greys(*seen.fine, limits[0], thin=more == 0 and not few_colours)
+    changed = recoloured >= 1 and not few_colours  # a palette is no smooth change
+    if greys is not None and not changed:
+        return True
     found = [mask for mask in (greys, _find_hues(ours, theirs, place, limits[1])) if mask is not None]
-    if not found or recoloured < 1 or few_colours:  # a palette is no smooth change
-        return bool(found)
-    return _is_unlike(ours, theirs, place, found, limits)
+    return bool(found) and not (changed and _is_explained(ours, theirs, place, found, limits))
 
 
-def _is_unlike(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], limits: tuple[float, float]) -> bool:
-    """Tell whether what was `found`, masks of places, is not what one change of all colours makes of them."""
+def _is_explained(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], limits: tuple[float, float]) -> bool:
+    """Tell whether what was `found`, masks of places, is what one change of all colours makes of them."""
     first, second, lies = lay_tones(ours, theirs, place)
     doubted: Grey = np.zeros(lies.shape, np.uint8)
     for mask in found:
@@ -71,13 +72,13 @@ def _is_unlike(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], 
     first, second = (np.asarray(cv2.blur(each, _MEAN), np.float32) for each in (first, second))
     recoloured = recolour(first, second, reached, doubted)
     if recoloured is None:
-        return True
+        return False
     changed, target = recoloured
     expected, seen = (np.ascontiguousarray(each[..., 0]) for each in (changed, target))
     beyond = np.minimum(_outside(seen, expected), _outside(expected, seen))
     if _find_patch(beyond, reached, limits[0], _USUAL_GREY) is not None:
-        return True
-    return _find_patch_of_hues(changed[..., 1:] - 128, target[..., 1:] - 128, reached, limits[1]) is not None
+        return False
+    return _find_patch_of_hues(changed[..., 1:] - 128, target[..., 1:] - 128, reached, limits[1]) is None
 
 
 def _find_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> Grey | None:

@@ -95,9 +95,9 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
     if best is not None and best.kind is not MatchKind.COPY and known.grids is not None:
         best = max((best, *_judge_cut(a, b, settings, known)), key=lambda judged: judged.rank)
     if best is not None and best.kind is not None:
+        if best.may_be_coded:  # before the blocks are asked, which see what was written over a coarse file
+            best = _judge_recoded(a, b, settings, known) or best
         best = _judge_saving(a, b, settings, known, best)
-    if best is not None and best.may_be_coded:
-        best = _judge_recoded(a, b, settings, known) or best
     if best is not None and best.kind is MatchKind.EDITED:
         best = _judge_softened(a, b, settings, known) or best
     if best is not None and best.stood_still and not known.saved:
@@ -132,9 +132,10 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
 
 def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "_Judged | None":
     """Try what the codec of one of the two would leave of the other; None where it would leave less."""
-    if known.recoded is None or known.written_over or a.grey.shape != b.grey.shape:
+    last = None if known.written_over or a.grey.shape != b.grey.shape else known.recoded(a.grey, b.grey)
+    if last is None:
         return None
-    place, file = known.recoded
+    place, file = last
     coded, other = ((a, b), (b, a))[place]
     tried = recoded(other.tones, coded.tones, file.encoding, (file.width, file.height))
     alike = None if tried is None else prepare_tones(tried)
@@ -170,6 +171,8 @@ def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Kno
         return best
     if copied:
         return replace(best, kind=MatchKind.EDITED) if saving.written_over else best
+    if not saving.merely_saved:
+        return best
     again = [a, b]
     colours = colours_of(again[1 - place].tones)
     if known.coarser is not None and known.coarser[0] == place:
@@ -177,7 +180,7 @@ def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Kno
     colours[..., 0] = saving.again
     again[1 - place] = prepare_tones(colours)
     ours, theirs = again
-    judged = _judge(ours, theirs, as_it_lies(a, b), settings, Known()) if saving.merely_saved else None
+    judged = _judge(ours, theirs, as_it_lies(a, b), settings, Known())
     alike = judged is not None and judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_IN_FEW
     return judged if judged is not None and alike and judged.kind is MatchKind.COPY else best
 

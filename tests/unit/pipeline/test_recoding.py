@@ -83,18 +83,18 @@ def test_of_two_such_files_the_softer_one_was_saved_last() -> None:
     sharp = prepare(np.asarray(sand(1))).grey
     soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 1), np.uint8)
     webp, jpeg = FileFacts(WIDE, HIGH, encoding="WEBP"), FileFacts(WIDE, HIGH, encoding="JPEG")
-    assert Known.of(webp, webp, sharp, soft).recoded == (1, webp)
-    assert Known.of(webp, webp, soft, sharp).recoded == (0, webp)
-    assert Known.of(jpeg, webp, soft, sharp).recoded == (1, webp)
-    assert Known.of(jpeg, jpeg, soft, sharp).recoded is None
+    assert Known.of(webp, webp, sharp, soft).recoded(sharp, soft) == (1, webp)
+    assert Known.of(webp, webp, soft, sharp).recoded(soft, sharp) == (0, webp)
+    assert Known.of(jpeg, webp, soft, sharp).recoded(soft, sharp) == (1, webp)
+    assert Known.of(jpeg, jpeg, soft, sharp).recoded(soft, sharp) is None
 
 
 @pytest.mark.parametrize("shape", [(HIGH, 1), (1, WIDE), (1, 1)])
 def test_a_line_of_pixels_is_no_trouble(shape: tuple[int, int]) -> None:
     line = np.zeros(shape, np.uint8)
     webp, avif = (FileFacts(shape[1], shape[0], encoding=form) for form in ("WEBP", "AVIF"))
-    assert Known.of(webp, avif, line, line).recoded == (1, avif), "whichever comes first"
-    assert Known.of(avif, webp, line, line).recoded == (0, avif)
+    assert Known.of(webp, avif, line, line).recoded(line, line) == (1, avif), "whichever comes first"
+    assert Known.of(avif, webp, line, line).recoded(line, line) == (0, avif)
 
 
 def test_another_hue_of_the_same_grey_is_more_than_a_codec_does() -> None:
