@@ -33,7 +33,7 @@ from store.records import Traces
 
 _SIDE, _MARGIN = 8, 2  # pixels of a block, and around it
 _PATCH = _SIDE + 2 * _MARGIN
-_ACROSS = 4  # patches in each direction
+PATCHES_ACROSS = 4  # patches in each direction
 _CELLS = _SIDE**2
 _UNCLIPPED = (2, 253)
 _LEAST_DEVIATION = 1.0  # grey levels in a block that has something to tell
@@ -104,16 +104,17 @@ def sample_patches(rgb: Pixels, steps: Sequence[int]) -> bytes:
     `steps` is the luma quantisation table of a JPEG, 64 numbers row by row, else empty. Returns it, uint8 [64] (0 for
     none), then the grey of 16 blocks with two pixels around each, uint8 [16, 12, 12].
     """
-    down, across = (_places(length) for length in rgb.shape[:2])
+    down, across = (place_patches(length) for length in rgb.shape[:2])
     grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb[down[:, None], across]), cv2.COLOR_RGB2GRAY))
-    patches = grey.reshape(_ACROSS, _PATCH, _ACROSS, _PATCH).transpose(0, 2, 1, 3)
+    patches = grey.reshape(PATCHES_ACROSS, _PATCH, PATCHES_ACROSS, _PATCH).transpose(0, 2, 1, 3)
     table = bytes(min(step, 255) for step in steps) if len(steps) == _CELLS else bytes(_CELLS)
     return table + patches.tobytes()
 
 
-def _places(length: int) -> NDArray[np.intp]:
+def place_patches(length: int) -> NDArray[np.intp]:
+    """Return which pixels along a side of `length` the patches lie on: [4 * 12]."""
     blocks = (length - 2 * _MARGIN) // _SIDE - 1
-    starts = ((2 * np.arange(_ACROSS) + 1) * blocks // (2 * _ACROSS) + 1) * _SIDE - _MARGIN
+    starts = ((2 * np.arange(PATCHES_ACROSS) + 1) * blocks // (2 * PATCHES_ACROSS) + 1) * _SIDE - _MARGIN
     return np.asarray((starts[:, None] + np.arange(_PATCH)).ravel())
 
 

@@ -28,6 +28,7 @@ from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
+from pipeline.interpolating import compare_sizes
 from pipeline.recompressed import (
     LOSSLESS,
     OTHER_CODEC,
@@ -128,7 +129,7 @@ def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause
     if _is_bordered(theirs.traces, ours.traces, ratio):
         return Preference(1, "the other has a border around it")
     if ratio > _SAME_SIZE:
-        if is_enlarged(theirs.traces, ours.traces, ratio):
+        if is_enlarged(theirs.traces, ours.traces, ratio, compare_sizes(theirs, ours)):
             return Preference(1, _ENLARGES)
         return Preference(2, "the other is reduced")
     return _by_pixels(ours, theirs, _descent(ours, theirs, lineage), cause)

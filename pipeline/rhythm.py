@@ -30,6 +30,7 @@ _NEAR, _GAP, _AROUND = 2, 4, 24  # frequencies beside a peak that belong to it; 
 _SLOWEST = 40  # frequencies: nobody enlarges by more than 12
 _STRONG = 3.2  # octaves: no chance peak
 _BLOCK = 8
+_LOUD_BLOCKS = 6.0  # octaves
 UNTOLD = 2.0  # octaves: a peak that speaks neither for enlarging nor against
 
 
@@ -87,6 +88,14 @@ def find_rhythm(rhythm: bytes, ratio: float) -> tuple[float, float]:
     places = [number / (_BLOCK * ratio) for number in range(1, _BLOCK // 2 + 1)]
     blocks = [_peak(levels, place) for place in places if not _own_number(place)]
     return pixels, float(np.mean(blocks)) if blocks else 0.0
+
+
+def find_old_blocks(rhythm: bytes, ratio: float) -> float:
+    """Measure, in octaves of power, how much a picture shows the blocks of a larger one that it was reduced from."""
+    levels = np.frombuffer(rhythm, np.uint8) / _OCTAVE
+    places = [number * ratio / _BLOCK for number in range(1, _BLOCK // 2)]
+    peaks = [_peak(levels, place) for place in places if not _own_number(place)]
+    return float(np.clip(np.mean(peaks), 0.0, _LOUD_BLOCKS)) if peaks else 0.0
 
 
 def compare_rhythms(ours: bytes, theirs: bytes) -> float:
