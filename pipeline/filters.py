@@ -260,6 +260,12 @@ def read_grey(packed: bytes) -> Floats:
     return np.frombuffer(packed, np.uint8, offset=_CELLS).reshape(-1, _PATCH, _PATCH).astype(np.float64)
 
 
+def bend(patches: Floats) -> Floats:
+    """Return the Laplacian within patches, [n, h, w]: [n, h - 2, w - 2]."""
+    inner = 4 * patches[:, 1:-1, 1:-1] - patches[:, :-2, 1:-1] - patches[:, 2:, 1:-1]
+    return np.asarray(inner - patches[:, 1:-1, :-2] - patches[:, 1:-1, 2:], np.float64)
+
+
 def _read(traces: Traces) -> _Sample:
     table = np.frombuffer(traces.patches, np.uint8, _CELLS).astype(np.float64)
     if not table.any():

@@ -24,10 +24,12 @@ from pipeline.chains import (
     is_finest_alone,
     mean_step,
 )
+from pipeline.curves import find_retoned
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
 from pipeline.filters import Cause, Fits, find_cause
+from pipeline.gaps import LACKS_TONES, by_tones
 from pipeline.interpolating import compare_sizes
 from pipeline.recompressed import (
     LOSSLESS,
@@ -39,7 +41,7 @@ from pipeline.recompressed import (
 )
 from pipeline.rhythm import compare_rhythms
 from pipeline.sharpening import FINER, FINEST, MIDDLE, NEXT, TOP, UPPER, is_contrary, is_sharpened
-from pipeline.tints import MANY_TONES, find_coloured, find_richer
+from pipeline.tints import MANY_TONES, find_coloured
 from pipeline.traces import octaves
 from pipeline.unrelated import compare_sharpness, is_unrelated
 from store.records import Lineage, Observation, Relation, Traces
@@ -71,7 +73,6 @@ _FILTERED = 0.5  # how much finer or coarser than before: compression by itself 
 # Octaves by which a drawing that is merely saved differs at most; one that is brightened, sharpened or blurred does by
 # 0.2 in the middle or 0.4 at the finest.
 _MERELY_SAVED = ((FINEST, 0.3), (MIDDLE, 0.15))
-_LACKS_TONES = "the other lacks tones"
 _REDUCED_AND_ENLARGED = "the other was reduced and enlarged again"
 _CAMERA_LOST = "the other lost what its camera wrote into it"
 _ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
@@ -111,7 +112,7 @@ def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefer
     if _sharper(ours, theirs) > _ALL_OVER[filtered] or _is_remade(lineage.whole, descent, cause.fits):
         return found  # they differ all over: what differs most in one place is no addition
     # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
-    if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, _LACKS_TONES, _CAMERA_LOST):
+    if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, LACKS_TONES, _CAMERA_LOST):
         return found
     return _by_frames(ours, theirs, lineage) if lineage.whole else Preference()
 
@@ -254,14 +255,17 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     if exact and not descent.rewritten[2 - exact]:
         return Preference(exact, "the other is compressed: its lines have rims")
     cause = cause or _cause(ours, theirs)
-    lacking = find_richer(ours, theirs, filtered=cause.finer != 0)
-    if lacking:
-        return Preference(lacking, _LACKS_TONES)
+    toned = by_tones(ours, theirs, gain, cause)
+    if toned.original:
+        return toned
     repeated = find_repeated(first, second, drawn=drawn)
     if repeated:
         return Preference(3 - repeated, _REDUCED_AND_ENLARGED)
     if cause.original and not is_contrary(cause, gain, first, second):
         return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
+    retoned = 0 if drawn else find_retoned(ours, theirs, gain, cause)
+    if retoned:
+        return Preference(retoned, "the other has other tones")
     direct = find_direct(ours, theirs, SURE_FOURS) if abs(float(gain[FINEST].mean())) < LOUD else 0
     if direct:
         return Preference(direct, OTHER_CODEC)

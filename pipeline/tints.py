@@ -1,13 +1,10 @@
-"""Which of two lost colours or tones: one is grey or tinted, or skips levels that the other has."""
+"""Which of two lost its colours: one is grey or tinted."""
 
 from pipeline.traces import own_colour
-from store.records import Observation, Traces
+from store.records import Traces
 
 _GREY, _COLOURFUL = 2.5, 6.0  # mean spread between channels
 _TINTED = 2.0  # of that, what no tint explains
-_MISSING, _FEW = 0.06, 0.25  # shares of levels that a tone curve skips, and few colours
-_MISSES_MORE = 3.0  # times the other's
-_NEVER_IN_WEBP = 0.18  # share: it stores 219 levels of grey for 256
 MANY_TONES = 5.0  # bits: drawings have few
 
 
@@ -24,21 +21,9 @@ def find_coloured(first: Traces, second: Traces) -> int:
     return 0
 
 
-def find_richer(ours: Observation, theirs: Observation, *, filtered: bool) -> int:
-    """Tell whether one of two skips levels that the other has, as after a tone curve or in few colours; 0 if not.
-
-    A drawing has few levels by itself, and more of them once it was compressed. A filter (`filtered`) leaves out some.
-    """
-    if ours.traces is None or theirs.traces is None or not (ours.traces.levels and theirs.traces.levels):
-        return 0
-    shares = _share_skipped(ours, ours.traces), _share_skipped(theirs, theirs.traces)
-    if max(shares) < (_FEW if filtered else _MISSING) or max(shares) < _MISSES_MORE * min(shares):
-        return 0
-    richer = 1 if shares[0] < shares[1] else 2
-    return richer if (ours, theirs)[richer - 1].quality.entropy > MANY_TONES else 0
-
-
-def _share_skipped(seen: Observation, traces: Traces) -> float:
-    """Return the share of levels that a picture skips, beyond those that its file cannot hold."""
-    share = traces.levels[0] / 255
-    return 0.0 if seen.picture.encoding == "WEBP" and share < _NEVER_IN_WEBP else share
+def is_tint(first: Traces, second: Traces) -> bool:
+    """Tell whether one of two is grey and the other has one colour for each grey."""
+    own = own_colour(first), own_colour(second)
+    told = [each for each in own if each is not None]
+    grey, tinted = sorted((first.colour, second.colour))
+    return len(told) == 2 and max(told) < _TINTED and grey < _GREY < tinted

@@ -10,7 +10,7 @@ each other is the stronger the more there is to see, the rougher one is no noisy
 import numpy as np
 
 from pipeline.detail import Floats
-from pipeline.filters import read_grey
+from pipeline.filters import bend, read_grey
 from store.records import Traces
 
 _UNCLIPPED = (2, 253)
@@ -54,17 +54,15 @@ def compare_sharpness(ours: Traces, theirs: Traces) -> float:
     """
     if not ours.patches or len(ours.patches) != len(theirs.patches):
         return 0.0
-    first, second = (_bend(read_grey(each.patches)) for each in (ours, theirs))
+    first, second = (_roughness(read_grey(each.patches)) for each in (ours, theirs))
     sharper = np.sort(np.log2(first + _FAINT) - np.log2(second + _FAINT))
     few = int(_FEW * len(sharper))
     return max(float(sharper[few]), 0.0) + min(float(sharper[-1 - few]), 0.0)
 
 
-def _bend(patches: Floats) -> Floats:
+def _roughness(patches: Floats) -> Floats:
     """Return the mean square of the Laplacian of each patch: [n]."""
-    inner = 4 * patches[:, 1:-1, 1:-1] - patches[:, :-2, 1:-1] - patches[:, 2:, 1:-1]
-    bent = inner - patches[:, 1:-1, :-2] - patches[:, 1:-1, 2:]
-    return np.asarray((bent**2).mean(axis=(1, 2)))
+    return np.asarray((bend(patches) ** 2).mean(axis=(1, 2)))
 
 
 def _without(cause: Floats, values: Floats) -> Floats:
