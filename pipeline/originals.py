@@ -27,8 +27,9 @@ from pipeline.chains import (
 from pipeline.curves import find_retoned
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
-from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged, is_enlarged_on_page
+from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged
 from pipeline.filters import Cause, Fits, find_cause
+from pipeline.frames import SAME_SIZE, by_frames, by_rims, density, exchanged, is_bordered, same_size
 from pipeline.gaps import LACKS_TONES, by_tones
 from pipeline.interpolating import compare_sizes
 from pipeline.recompressed import (
@@ -48,12 +49,7 @@ from store.records import Lineage, Observation, Relation, Traces
 
 __all__ = ["Preference", "find_original"]
 
-_SAME_SIZE = 1.0005  # linear
-_MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
-_SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _RESOLVES = 1.3  # times the tiny one's pixels
-_COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
-_COARSER_ELSE = 1.6
 _FOLLOWS, _UNLIKE = 0.25, 0.95  # of a difference: what a filter leaves at most; what is left of the work of no filter
 _NO_FILTER = 0.6  # of a difference: compression leaves as much
 _ROUNDING = 2.25 * 0.7**2 * WHITENING  # energy that rounding and fine compression leave
@@ -96,7 +92,7 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     if lineage.relation is Relation.MARKED:
         return _by_mark(ours, theirs, lineage)
     if lineage.whole:
-        return _by_frames(ours, theirs, lineage)
+        return by_frames(ours, theirs, lineage)
     return _by_pictures(ours, theirs, lineage) if lineage.relation is Relation.SAME else Preference()
 
 
@@ -114,7 +110,7 @@ def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefer
     # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
     if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, LACKS_TONES, _CAMERA_LOST):
         return found
-    return _by_frames(ours, theirs, lineage) if lineage.whole else Preference()
+    return by_frames(ours, theirs, lineage) if lineage.whole else Preference()
 
 
 def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause: Cause | None = None) -> Preference:
@@ -122,14 +118,17 @@ def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause
     camera = [_has_camera_data(seen) for seen in (ours, theirs)]
     if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
         return Preference(1 if camera[0] else 2, _CAMERA_LOST)
-    ratio = _density(ours, theirs, lineage)
+    ratio = density(ours, theirs, lineage)
     if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
         return _by_size(ours, theirs, ratio)
     if ratio < 1:
-        return _by_pictures(theirs, ours, _exchanged(lineage), cause and cause.turned()).turned()
-    if _is_bordered(theirs.traces, ours.traces, ratio):
+        return _by_pictures(theirs, ours, exchanged(lineage), cause and cause.turned()).turned()
+    if is_bordered(theirs.traces, ours.traces, ratio):
         return Preference(1, "the other has a border around it")
-    if ratio > _SAME_SIZE:
+    cut = by_rims(ours, theirs, lineage) if lineage.relation is Relation.SAME else Preference()
+    if cut.original:
+        return cut
+    if ratio > SAME_SIZE:
         if is_enlarged(theirs.traces, ours.traces, ratio, compare_sizes(theirs, ours)):
             return Preference(1, _ENLARGES)
         return Preference(2, "the other is reduced")
@@ -158,14 +157,14 @@ def _is_remade(whole: int, descent: Descent, fits: Fits | None) -> bool:
 
 def _descent(ours: Observation, theirs: Observation, lineage: Lineage) -> Descent:
     """Ask what rounding tells of two pictures that lie on each other pixel by pixel."""
-    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+    if not same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
         return Descent()
     return find_descent(ours.traces, theirs.traces, marked=lineage.relation is Relation.MARKED)
 
 
 def _cause(ours: Observation, theirs: Observation) -> Cause:
     """Ask whether a filter or a tone curve made one of two from the other, where they lie on each other."""
-    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+    if not same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
         return Cause()
     found = find_cause(ours.traces, theirs.traces)
     if not found.original or found.fits is None:
@@ -181,59 +180,14 @@ def _cause(ours: Observation, theirs: Observation) -> Cause:
 
 def _sharper(ours: Observation, theirs: Observation) -> float:
     """Return by how much one of two that lie on each other is sharper in most places: octaves."""
-    if not _same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
+    if not same_size(ours, theirs) or ours.traces is None or theirs.traces is None:
         return 0.0
     return abs(compare_sharpness(ours.traces, theirs.traces))
-
-
-def _same_size(ours: Observation, theirs: Observation) -> bool:
-    return (ours.picture.width, ours.picture.height) == (theirs.picture.width, theirs.picture.height)
-
-
-def _is_bordered(large: Traces, small: Traces, ratio: float) -> bool:
-    """Tell whether one is larger by as much as its margin, too thin for the second look."""
-    wider = 1 - 1 / ratio**2
-    return small.margin == 0 and _MIN_MARGIN < wider < _THIN_BORDER and _SEEN_MARGIN < large.margin / wider < 2
 
 
 def _has_camera_data(seen: Observation) -> bool:
     """Tell whether a file carries what cameras write: programs that save a picture again drop it, and none add it."""
     return seen.picture.encoding not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
-
-
-def _exchanged(lineage: Lineage) -> Lineage:
-    whole = (0, 2, 1)[lineage.whole]
-    return Lineage(lineage.relation, whole, lineage.second_covered, lineage.first_covered)
-
-
-def _density(ours: Observation, theirs: Observation, lineage: Lineage) -> float:
-    """Return how many pixels of the second lie along one pixel of the first."""
-    if lineage.relation is Relation.SAME and _same_size(ours, theirs):
-        return 1.0  # what the second look does not cover along the rims makes neither of them smaller
-    first = ours.picture.width * ours.picture.height * max(lineage.first_covered, 1e-3)
-    second = theirs.picture.width * theirs.picture.height * max(lineage.second_covered, 1e-3)
-    return float(np.sqrt(second / first))
-
-
-def _by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
-    """Prefer the one that is whole, unless the other shows what both show far more finely."""
-    if lineage.whole == 2:
-        return _by_frames(theirs, ours, _exchanged(lineage)).turned()
-    finer = _density(ours, theirs, lineage)
-    enlarged_back = lineage.relation is Relation.PART and _same_size(ours, theirs)
-    if not enlarged_back and finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
-        small, large = ours.traces, theirs.traces
-        if small is None or large is None or not (small.spectrum and large.spectrum):
-            return Preference()
-        on_page = lineage.relation in (Relation.FRAMED, Relation.INSET) and is_enlarged_on_page(large, finer)
-        if not on_page and not is_enlarged(large, small, finer):
-            return Preference()
-    return Preference(1, {
-        Relation.PART: "the other is a part of it",
-        Relation.FRAMED: "the other has a border around it",
-        Relation.INSET: "the other shows it on a page",
-        Relation.MARKED: "something was put over the other",
-    }.get(lineage.relation, "the other was made from it"))  # fmt: skip
 
 
 def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: Cause | None) -> Preference:

@@ -1,0 +1,43 @@
+"""Who shows a little more along the rims is whole, unless that is a border."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+from pipeline.frames import by_rims
+from pipeline.recompressed import Preference
+from store.records import Lineage, Relation
+from tests.unit.pipeline.test_interpolating import opened
+from tests.unit.pipeline.test_originals import drawn, judged, saved, seen
+
+
+@pytest.mark.parametrize("cut", [(2, 2, 638, 478), (0, 3, 640, 480), (1, 0, 637, 478)])
+@pytest.mark.parametrize("quality", [60, 95])
+def test_the_whole_stays_beside_a_copy_cut_by_a_few_pixels(
+    cut: tuple[int, int, int, int], quality: int, tmp_path: Path
+) -> None:
+    original = saved(drawn(), quality=80)
+    copy = saved(opened(original).crop(cut), quality=quality)
+    found = judged(original, copy, tmp_path)
+    assert found.original == 1, found
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_a_thin_border_shows_no_more(width: int, tmp_path: Path) -> None:
+    original = saved(drawn(), quality=80)
+    copy = saved(ImageOps.expand(opened(original), width, "white"), quality=92)
+    assert judged(original, copy, tmp_path).original == 1
+
+
+def test_rims_are_asked_of_two_of_one_scale_alone(tmp_path: Path) -> None:
+    picture = drawn()
+    whole = seen(saved(picture), tmp_path)[0]
+    part = seen(saved(picture.crop((0, 0, 640, 472))), tmp_path)[0]
+    small = seen(saved(picture.resize((632, 474), Image.Resampling.LANCZOS)), tmp_path)[0]
+    lineage = Lineage(Relation.SAME, 0, 472 / 480, 1.0)
+    assert by_rims(whole, part, lineage) == Preference(1, "the other is a part of it")
+    assert by_rims(part, whole, Lineage(Relation.SAME, 0, 1.0, 472 / 480)).original == 2
+    assert by_rims(whole, small, Lineage(Relation.SAME)) == Preference(), "reduced"
+    assert by_rims(whole, small, lineage) == Preference(), "of another scale"
+    assert by_rims(whole, whole, lineage) == Preference(), "of one size"
