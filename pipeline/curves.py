@@ -14,7 +14,7 @@ from pipeline.sharpening import COARSE, FINEST
 from pipeline.tints import is_tint
 from store.records import Observation
 
-_EXPLAINS = 1.5  # octaves of what sets two apart: blur, sharpening and compression leave it nearly as it was
+_EXPLAINS = 2.5  # octaves of what sets two apart: blur, sharpening and compression leave it nearly as it was
 _MOST_SHORTER = 100.0  # natural logarithms
 _LEFT = 0.5  # share of the difference that a fit may leave to be believed
 _LEAST = 0.1  # squared grey levels: of rounding

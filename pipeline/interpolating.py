@@ -157,18 +157,20 @@ def _repeats(large: _Side, small: _Side, phase: float) -> float:
 
     `phase` is where in a pixel its source was looked for.
     """
-    same, other, lines, steps = 0.0, 0.0, 0, 0
+    repeated, others = [], []
     for axis in (0, 1):
         source = (large.places[axis] + phase) * small.sides[axis] / large.sides[axis]
         line = np.floor(source)
-        repeated = line[:, 1:] == line[:, :-1]
         tied = np.abs(source - np.rint(source)) < _TIE
         clear = ~(tied[:, 1:] | tied[:, :-1])
+        same = line[:, 1:] == line[:, :-1]
         square = np.diff(large.patches, axis=2 + axis) ** 2
-        step = square.mean(axis=(1, 3) if axis == 0 else (0, 2))
-        same, other = same + float(step[repeated & clear].sum()), other + float(step[~repeated & clear].sum())
-        lines, steps = lines + int((repeated & clear).sum()), steps + int((~repeated & clear).sum())
-    if min(lines, steps) < _MIN_LINES:
+        step = np.log2(square.mean(axis=(1, 3) if axis == 0 else (0, 2)) + _LINE_NOISE)
+        repeated.append(step[same & clear])
+        others.append(step[~same & clear])
+    gone, kept = np.concatenate(repeated), np.concatenate(others)
+    if min(len(gone), len(kept)) < _MIN_LINES:
         return 0.0
-    found = float(np.log2((same / lines + _LINE_NOISE) / (other / steps + _LINE_NOISE)))
-    return min(max(found, _FEWEST_STEPS), 0.0) * min(lines / _MANY_REPEATS, 1.0)
+    # The mean of logarithms: in a drawing most lines are flat and a few hold everything.
+    found = float(gone.mean() - kept.mean())
+    return min(max(found, _FEWEST_STEPS), 0.0) * min(len(gone) / _MANY_REPEATS, 1.0)

@@ -30,7 +30,7 @@ from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged
 from pipeline.filters import Cause, Fits, find_cause
 from pipeline.frames import SAME_SIZE, by_frames, by_rims, density, exchanged, is_bordered, same_size
-from pipeline.gaps import LACKS_TONES, by_tones
+from pipeline.gaps import FILLED, LACKS_TONES, by_tones
 from pipeline.interpolating import compare_sizes
 from pipeline.recompressed import (
     LOSSLESS,
@@ -70,6 +70,7 @@ _FILTERED = 0.5  # how much finer or coarser than before: compression by itself 
 # 0.2 in the middle or 0.4 at the finest.
 _MERELY_SAVED = ((FINEST, 0.3), (MIDDLE, 0.15))
 _REDUCED_AND_ENLARGED = "the other was reduced and enlarged again"
+_OTHER_TONES = "the other has other tones"
 _CAMERA_LOST = "the other lost what its camera wrote into it"
 _ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
 _LOST_DETAIL = "the other lost detail"
@@ -108,7 +109,7 @@ def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefer
     if _sharper(ours, theirs) > _ALL_OVER[filtered] or _is_remade(lineage.whole, descent, cause.fits):
         return found  # they differ all over: what differs most in one place is no addition
     # Enlarging changes the rims of things as well, and is known better by what it does to the whole.
-    if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, LACKS_TONES, _CAMERA_LOST):
+    if found.reason in (_ENLARGES, _REDUCED_AND_ENLARGED, LACKS_TONES, FILLED, _OTHER_TONES, _CAMERA_LOST):
         return found
     return by_frames(ours, theirs, lineage) if lineage.whole else Preference()
 
@@ -209,7 +210,7 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     if exact and not descent.rewritten[2 - exact]:
         return Preference(exact, "the other is compressed: its lines have rims")
     cause = cause or _cause(ours, theirs)
-    toned = by_tones(ours, theirs, gain, cause)
+    toned = by_tones(ours, theirs, cause)
     if toned.original:
         return toned
     repeated = find_repeated(first, second, drawn=drawn)
@@ -219,7 +220,7 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         return Preference(cause.original, _CAUSED[int(np.sign(cause.finer))])
     retoned = 0 if drawn else find_retoned(ours, theirs, gain, cause)
     if retoned:
-        return Preference(retoned, "the other has other tones")
+        return Preference(retoned, _OTHER_TONES)
     direct = find_direct(ours, theirs, SURE_FOURS) if abs(float(gain[FINEST].mean())) < LOUD else 0
     if direct:
         return Preference(direct, OTHER_CODEC)

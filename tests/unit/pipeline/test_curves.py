@@ -10,6 +10,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from pipeline.curves import find_retoned, without_curve
 from pipeline.filters import find_cause
+from pipeline.tints import is_tint
 from tests.unit.pipeline.test_enlarging import scene
 from tests.unit.pipeline.test_interpolating import opened
 from tests.unit.pipeline.test_originals import drawn, judged, saved, seen
@@ -61,3 +62,18 @@ def test_without_patches_or_a_fit_nothing_is_told(tmp_path: Path) -> None:
     assert find_retoned(replace(ours, traces=None), theirs, EVEN, cause) == 0
     assert find_retoned(ours, replace(theirs, traces=replace(theirs.traces, patches=b"")), EVEN, cause) == 0
     assert find_retoned(ours, theirs, EVEN, replace(cause, fits=None)) == 0
+
+
+def test_a_tint_is_no_tone_curve(tmp_path: Path) -> None:
+    grey = ImageOps.grayscale(scene(640, 480))
+    tinted = ImageOps.colorize(grey, "#201000", "#ffe0b0")
+    coloured = seen(saved(drawn(), quality=85), tmp_path)[0]
+    ours, theirs = (seen(saved(each.convert("RGB"), quality=85), tmp_path)[0] for each in (grey, tinted))
+    assert ours.traces is not None
+    assert theirs.traces is not None
+    assert coloured.traces is not None
+    assert is_tint(ours.traces, theirs.traces)
+    assert is_tint(theirs.traces, ours.traces)
+    assert not is_tint(ours.traces, ours.traces)
+    assert not is_tint(ours.traces, coloured.traces), "colours of its own"
+    assert find_retoned(ours, theirs, EVEN, find_cause(ours.traces, theirs.traces)) == 0

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.rhythm import LENGTH, UNTOLD, compare_rhythms, find_rhythm, measure_fours, measure_rhythm
+from pipeline.rhythm import (
+    LENGTH,
+    UNTOLD,
+    compare_rhythms,
+    find_old_blocks,
+    find_rhythm,
+    measure_fours,
+    measure_rhythm,
+)
 from tests.unit.pipeline.test_originals import drawn, saved
 
 
@@ -34,6 +42,13 @@ def test_the_blocks_of_a_jpeg_that_was_enlarged_show() -> None:
     small = through_jpeg(drawn(), 40)
     assert find_rhythm(rhythm_of(scaled(small, 1.45)), 1.45)[1] > 3
     assert find_rhythm(rhythm_of(small), 1.45)[1] < 2
+
+
+def test_a_reduced_jpeg_shows_the_blocks_of_the_larger_one() -> None:
+    large = through_jpeg(scaled(drawn(), 1.7), 25)
+    reduced = rhythm_of(scaled(large, 1 / 1.45, Image.Resampling.BILINEAR))
+    assert find_old_blocks(reduced, 1.45) > 2
+    assert find_old_blocks(rhythm_of(drawn()), 1.45) < 1
 
 
 def test_a_ratio_that_falls_on_the_files_own_blocks_speaks_neither_way() -> None:
