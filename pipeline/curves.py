@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.detail import Floats
 from pipeline.filters import Cause, Fits, read_grey
 from pipeline.rhythm import measure_fours
-from pipeline.sharpening import COARSE, FINEST
+from pipeline.sharpening import COARSE, FINER, FINEST
 from pipeline.tints import is_tint
 from store.records import Observation
 
@@ -22,6 +22,7 @@ _LEAST = 0.1  # squared grey levels: of rounding
 # of which the shorter description does not tell).
 _WEIGHTS = (5.0, 0.017, -0.6, 1.16, -2.5, -2.45)
 _TELLS = 0.5
+_EVEN = 0.5  # octaves: a curve raises all frequencies alike, a filter on top of it does not
 
 
 def find_retoned(ours: Observation, theirs: Observation, gain: Floats, cause: Cause) -> int:
@@ -37,6 +38,8 @@ def find_retoned(ours: Observation, theirs: Observation, gain: Floats, cause: Ca
     grey, other = read_grey(first.patches), read_grey(second.patches)
     left = octaves_of(without_curve(grey, other)), octaves_of(without_curve(other, grey))
     if octaves_of(grey - other) - max(left) < _EXPLAINS:
+        return 0
+    if abs(float(gain[FINER].mean() - gain[COARSE].mean())) > _EVEN:
         return 0
     held = [octaves_of(each - each.mean(axis=(1, 2), keepdims=True)) for each in (grey, other)]
     signs = (

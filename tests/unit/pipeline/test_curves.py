@@ -54,6 +54,18 @@ def test_what_is_no_curve_is_left_to_others(change: Callable[[Image.Image], Imag
     assert find_retoned(ours, theirs, EVEN, find_cause(ours.traces, theirs.traces)) == 0
 
 
+def test_a_curve_with_a_filter_on_top_is_left_to_others(tmp_path: Path) -> None:
+    original = saved(scene(640, 480), quality=90)
+    ours, theirs = (seen(each, tmp_path)[0] for each in (original, saved(RETONED["clipped"](opened(original)))))
+    assert ours.traces is not None
+    assert theirs.traces is not None
+    cause = find_cause(ours.traces, theirs.traces)
+    assert find_retoned(ours, theirs, EVEN, cause) == 1
+    assert find_retoned(theirs, ours, EVEN, cause.turned()) == 2
+    blurred = np.r_[np.full(12, 1.0), np.zeros(8)]
+    assert find_retoned(ours, theirs, blurred, cause) == 0
+
+
 def test_without_patches_or_a_fit_nothing_is_told(tmp_path: Path) -> None:
     ours, theirs = (seen(saved(each), tmp_path)[0] for each in (drawn(), RETONED["brighter"](drawn())))
     assert ours.traces is not None
