@@ -36,12 +36,12 @@ def find_retoned(ours: Observation, theirs: Observation, gain: Floats, cause: Ca
     if cause.fits is None or is_tint(first, second):
         return 0
     grey, other = read_grey(first.patches), read_grey(second.patches)
-    left = octaves_of(without_curve(grey, other)), octaves_of(without_curve(other, grey))
-    if octaves_of(grey - other) - max(left) < _EXPLAINS:
+    left = _octaves(without_curve(grey, other)), _octaves(without_curve(other, grey))
+    if _octaves(grey - other) - max(left) < _EXPLAINS:
         return 0
     if abs(float(gain[FINER].mean() - gain[COARSE].mean())) > _EVEN:
         return 0
-    held = [octaves_of(each - each.mean(axis=(1, 2), keepdims=True)) for each in (grey, other)]
+    held = [_octaves(each - each.mean(axis=(1, 2), keepdims=True)) for each in (grey, other)]
     signs = (
         (left[0] - held[0]) - (left[1] - held[1]),
         _shorter(cause.fits),
@@ -61,7 +61,7 @@ def _shorter(fits: Fits) -> float:
     return min(max(fits.shorter, -_MOST_SHORTER), _MOST_SHORTER)
 
 
-def octaves_of(values: Floats) -> float:
+def _octaves(values: Floats) -> float:
     """Return the mean square of grey levels, in octaves."""
     return float(np.log2(np.mean(values**2) + _LEAST))
 

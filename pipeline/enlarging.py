@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.chains import mean_step
 from pipeline.detail import CENTRES, Floats
-from pipeline.filters import read_grey
+from pipeline.filters import PATCH, read_grey
 from pipeline.interpolating import Interpolated
 from pipeline.rhythm import UNTOLD, find_old_blocks, find_rhythm
 from pipeline.traces import octaves
@@ -25,7 +25,6 @@ _SURE_RHYTHM = 3.2  # octaves: no chance peak
 # Whether a picture on a page is enlarged, weighed (logistic regression on 93 pages with an enlarged picture and 61 that
 # show a larger one as it is): per octave of energy missing beyond what the smaller one can show, and of the rhythm.
 _EMPTIER, _ON_PAGE, _ENLARGED_ON_PAGE = 2.05, 1.11, 12.0
-_PATCH = 12  # pixels
 _WITHIN, _FROM, _BEYOND = 0.95, 0.3, 1.12  # of the finest frequency that the smaller one can show
 _FINEST = 0.8  # share of the Nyquist frequency from which everything counts as beyond
 _LEAST_ENERGY, _FLAT = 0.3, 4.0  # squared grey levels: of rounding; of a patch that has something to tell
@@ -50,10 +49,10 @@ def is_enlarged(large: Traces, small: Traces, ratio: float, laid: Interpolated |
     """
     if ratio > _TWICE and _is_doubled(large):
         return True
-    if laid is None and ratio < HARDLY_LARGER:
-        return False
     if laid is not None:
         return float(np.dot(_signs(large, small, ratio, laid), _WEIGHTS)) > _ENLARGED_BY_PATCHES
+    if ratio < HARDLY_LARGER:
+        return False
     lacks = -_lacks_about(large, small, ratio)
     pixels, blocks = find_rhythm(large.rhythm, ratio) if large.rhythm else (UNTOLD, _USUAL_BLOCKS)
     found = lacks + _RHYTHM * min(pixels, _LOUDEST_RHYTHM) + _OLD_BLOCKS * blocks + _LARGER * float(np.log2(ratio))
@@ -93,7 +92,7 @@ def _emptiness(large: Traces, ratio: float) -> float | None:
     grey = read_grey(large.patches)
     grey = (grey - grey.mean(axis=(1, 2), keepdims=True)) * _window()
     energy = (_cosines() @ grey @ _cosines().T) ** 2
-    frequency = np.arange(_PATCH) / _PATCH
+    frequency = np.arange(PATCH) / PATCH
     place = np.maximum(frequency[:, None], frequency)
     beyond = place > min(_BEYOND / ratio, _FINEST)
     within = (place < _WITHIN / ratio) & (place > min(_FROM / ratio, place[0, 1] / 2))
@@ -106,15 +105,15 @@ def _emptiness(large: Traces, ratio: float) -> float | None:
 
 @cache
 def _window() -> Floats:
-    along = np.sin(np.pi * (np.arange(_PATCH) + 0.5) / _PATCH)
+    along = np.sin(np.pi * (np.arange(PATCH) + 0.5) / PATCH)
     return np.outer(along, along)
 
 
 @cache
 def _cosines() -> Floats:
     """Return the orthonormal DCT of a row of a patch: [12, 12]."""
-    place = np.arange(_PATCH)
-    cosines = np.cos((2 * place + 1) * place[:, None] * np.pi / (2 * _PATCH)) * np.sqrt(2 / _PATCH)
+    place = np.arange(PATCH)
+    cosines = np.cos((2 * place + 1) * place[:, None] * np.pi / (2 * PATCH)) * np.sqrt(2 / PATCH)
     cosines[0] /= np.sqrt(2)
     return np.asarray(cosines, np.float64)
 
@@ -166,7 +165,7 @@ def _line_steps(traces: Traces) -> Floats:
     """Return the mean square step from each line of the patches to the next, of columns and of rows: [8, 11]."""
     grey = read_grey(traces.patches)
     across = int(np.sqrt(len(grey)))
-    grid = grey.reshape(across, -1, _PATCH, _PATCH)
+    grid = grey.reshape(across, -1, PATCH, PATCH)
     columns, rows = (np.diff(grid, axis=3) ** 2).mean(axis=(0, 2)), (np.diff(grid, axis=2) ** 2).mean(axis=(1, 3))
     return np.concatenate([columns, rows])
 

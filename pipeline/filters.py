@@ -32,7 +32,7 @@ from pipeline.typical import median
 from store.records import Traces
 
 _SIDE, _MARGIN = 8, 2  # pixels of a block, and around it
-_PATCH = _SIDE + 2 * _MARGIN
+PATCH = _SIDE + 2 * _MARGIN  # pixels along either side of a patch
 PATCHES_ACROSS = 4  # patches in each direction
 _CELLS = _SIDE**2
 _UNCLIPPED = (2, 253)
@@ -106,7 +106,7 @@ def sample_patches(rgb: Pixels, steps: Sequence[int]) -> bytes:
     """
     down, across = (place_patches(length) for length in rgb.shape[:2])
     grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb[down[:, None], across]), cv2.COLOR_RGB2GRAY))
-    patches = grey.reshape(PATCHES_ACROSS, _PATCH, PATCHES_ACROSS, _PATCH).transpose(0, 2, 1, 3)
+    patches = grey.reshape(PATCHES_ACROSS, PATCH, PATCHES_ACROSS, PATCH).transpose(0, 2, 1, 3)
     table = bytes(min(step, 255) for step in steps) if len(steps) == _CELLS else bytes(_CELLS)
     return table + patches.tobytes()
 
@@ -115,7 +115,7 @@ def place_patches(length: int) -> NDArray[np.intp]:
     """Return which pixels along a side of `length` the patches lie on: [4 * 12]."""
     blocks = (length - 2 * _MARGIN) // _SIDE - 1
     starts = ((2 * np.arange(PATCHES_ACROSS) + 1) * blocks // (2 * PATCHES_ACROSS) + 1) * _SIDE - _MARGIN
-    return np.asarray((starts[:, None] + np.arange(_PATCH)).ravel())
+    return np.asarray((starts[:, None] + np.arange(PATCH)).ravel())
 
 
 def find_cause(ours: Traces, theirs: Traces) -> Cause:
@@ -257,7 +257,7 @@ class _Explained:
 
 def read_grey(packed: bytes) -> Floats:
     """Return the grey of the patches of a sample: float64 [16, 12, 12]."""
-    return np.frombuffer(packed, np.uint8, offset=_CELLS).reshape(-1, _PATCH, _PATCH).astype(np.float64)
+    return np.frombuffer(packed, np.uint8, offset=_CELLS).reshape(-1, PATCH, PATCH).astype(np.float64)
 
 
 def bend(patches: Floats) -> Floats:

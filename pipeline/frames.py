@@ -12,7 +12,7 @@ _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _LEAST_CUT = 0.002  # share of the picture, as the second look sees it
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
-_IS_PART, _HAS_BORDER = "the other is a part of it", "the other has a border around it"
+_IS_PART, HAS_BORDER = "the other is a part of it", "the other has a border around it"
 
 
 def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:
@@ -30,7 +30,7 @@ def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefe
             return Preference()
     return Preference(1, {
         Relation.PART: _IS_PART,
-        Relation.FRAMED: _HAS_BORDER,
+        Relation.FRAMED: HAS_BORDER,
         Relation.INSET: "the other shows it on a page",
         Relation.MARKED: "something was put over the other",
     }.get(lineage.relation, "the other was made from it"))  # fmt: skip
@@ -48,7 +48,7 @@ def by_rims(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefere
         return Preference()
     ratio = float(np.sqrt(large.width * large.height / (small.width * small.height)))
     bordered = ours.traces is not None and theirs.traces is not None and is_bordered(ours.traces, theirs.traces, ratio)
-    return Preference(2, _HAS_BORDER) if bordered else Preference(1, _IS_PART)
+    return Preference(2, HAS_BORDER) if bordered else Preference(1, _IS_PART)
 
 
 def _is_scaled(ours: Observation, theirs: Observation, lineage: Lineage) -> bool:
@@ -56,6 +56,7 @@ def _is_scaled(ours: Observation, theirs: Observation, lineage: Lineage) -> bool
 
 
 def exchanged(lineage: Lineage) -> Lineage:
+    """Return what lies where with the two pictures exchanged."""
     whole = (0, 2, 1)[lineage.whole]
     return Lineage(lineage.relation, whole, lineage.second_covered, lineage.first_covered)
 
@@ -76,4 +77,5 @@ def is_bordered(large: Traces, small: Traces, ratio: float) -> bool:
 
 
 def same_size(ours: Observation, theirs: Observation) -> bool:
+    """Tell whether two pictures have the same sides, in pixels."""
     return (ours.picture.width, ours.picture.height) == (theirs.picture.width, theirs.picture.height)

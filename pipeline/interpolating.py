@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detail import Floats
-from pipeline.filters import PATCHES_ACROSS, place_patches, read_grey
+from pipeline.filters import PATCH, PATCHES_ACROSS, place_patches, read_grey
 from store.records import Observation
 
-_PATCH = 12  # pixels
 _OFF = 1.5  # pixels, of the larger one: what rounding the sides may leave
 _ROUNDING = 0.3  # squared grey levels
 _LINE_NOISE = 1.0  # the same, of a step from line to line
@@ -88,9 +87,9 @@ def compare_sizes(large: Observation, small: Observation) -> Interpolated | None
 def _read(seen: Observation) -> _Side | None:
     if seen.traces is None or not seen.traces.patches:
         return None
-    patches = read_grey(seen.traces.patches).reshape(PATCHES_ACROSS, PATCHES_ACROSS, _PATCH, _PATCH)
+    patches = read_grey(seen.traces.patches).reshape(PATCHES_ACROSS, PATCHES_ACROSS, PATCH, PATCH)
     sides = seen.picture.height, seen.picture.width
-    places = [place_patches(side).reshape(PATCHES_ACROSS, _PATCH) for side in sides]
+    places = [place_patches(side).reshape(PATCHES_ACROSS, PATCH) for side in sides]
     return _Side(patches, (places[0], places[1]), sides)
 
 

@@ -29,7 +29,7 @@ from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged
 from pipeline.filters import Cause, Fits, find_cause
-from pipeline.frames import SAME_SIZE, by_frames, by_rims, density, exchanged, is_bordered, same_size
+from pipeline.frames import HAS_BORDER, SAME_SIZE, by_frames, by_rims, density, exchanged, is_bordered, same_size
 from pipeline.gaps import FILLED, LACKS_TONES, by_tones
 from pipeline.interpolating import compare_sizes
 from pipeline.recompressed import (
@@ -125,7 +125,7 @@ def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause
     if ratio < 1:
         return _by_pictures(theirs, ours, exchanged(lineage), cause and cause.turned()).turned()
     if is_bordered(theirs.traces, ours.traces, ratio):
-        return Preference(1, "the other has a border around it")
+        return Preference(1, HAS_BORDER)
     cut = by_rims(ours, theirs, lineage) if lineage.relation is Relation.SAME else Preference()
     if cut.original:
         return cut
