@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.alignment import Grey, Matrix, outline, project
+from pipeline.alignment import Alignment, Grey, Matrix, outline, project
 from pipeline.typical import median
 
 SAME_REACH_PIXELS = 0.15  # of the coarser picture: how far two frames may reach over each other and be the same
@@ -41,6 +41,12 @@ class Placement:
     swapped: bool  # the source is `b`
     mirrored: bool
     inliers: int
+
+    @property
+    def alignment(self) -> Alignment:
+        """Give what maps the first picture to the second."""
+        matrix = np.asarray(np.linalg.inv(self.onto)) if self.swapped else self.onto
+        return Alignment(matrix, self.inliers, self.mirrored)
 
     @property
     def degrees(self) -> float:

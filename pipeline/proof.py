@@ -27,6 +27,7 @@ MIN_STILL, MAX_APART, MAX_COHERENT, MAX_COHERENT_EVER = 0.5, 4.0, 0.2, 0.5
 NEARLY_STILL, MAX_APART_ALONE = 0.95, 8.0
 MAX_SHARPER, MAX_DRIFT_SAVED = 1.08, 0.18  # detail that only sharpening gives; pixels by which saving moves nothing
 MIN_DETAIL_CODED, MAX_RESIDUAL_CODED, MAX_DRIFT_CODED = 0.7, 0.18, 0.6  # beyond, hardly anything could agree
+SURELY = 1.3  # times what single places may differ by
 MAX_SPOT_WINDOWS = 5  # touching windows that changed in a pair that is clean otherwise
 MAX_PAGE_WINDOWS = 2  # the same, of a page
 MAX_SPOT_ROUGH = 12  # the same where much differs all over: of 2,190 copies 2 have more, both in few colours
@@ -104,6 +105,18 @@ def is_calm(seen: Comparison) -> bool:
     """Tell whether next to nothing is left that differs, in any place, as a blur that was done to both leaves it."""
     few = seen.odd_windows + seen.moved_windows <= MAX_ODD_CALM
     return few and seen.peak <= EVEN_PEAK and seen.residual <= MAX_RESIDUAL_CALM
+
+
+def stands_out(seen: Comparison, framing: Framing, recoloured: float, settings: VerifySettings) -> bool:
+    """Tell whether single places differ by clearly more than what was done to the whole explains.
+
+    Moves are not asked about: edges that were brought to other tones seem to move.
+    """
+    return (
+        seen.peak > SURELY * _allowed_peak(framing, recoloured, few_colours=False)
+        or seen.lead > SURELY * _allowed_lead(seen, recoloured)
+        or seen.odd_windows > SURELY * _allowed(seen, framing, recoloured, settings)
+    )
 
 
 def may_be_coded(seen: Comparison) -> bool:

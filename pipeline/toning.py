@@ -1,0 +1,177 @@
+"""One picture given the tones and colours of another, to see whether one change of them all sets the two apart.
+
+Light, contrast, gamma, white balance and saturation take each primary along a curve of its own, and mix the three: that
+is fitted robustly to all places, from the picture that kept its tones to the one that lost some, whose clipped places
+only tell on which side they lie. Curves are splines with a penalty on their bends (Eilers and Marx 1996, "Flexible
+smoothing with B-splines and penalties"). What changed in one place by itself is no such change, and stays.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.alignment import Float, Matrix
+from pipeline.framing import Placement
+from pipeline.palettes import colours_of
+from pipeline.recolouring import lay_tones
+from pipeline.tones import Colours, Tones
+from pipeline.typical import median
+
+_SPLINES, _BEND = 15, 10.0  # of each curve; weight of its bends
+_ROUNDS = 4
+_SAMPLES, _ENOUGH = 1000, 300
+_DARK, _BRIGHT = 4.0, 251.0  # beyond, a level may be clipped
+_MEAN = (3, 3)  # places, two pixels of a preview each: over so many, what storing adds is little
+_AS_WELL = 1.6  # times what another leaves (squared), that a simpler change may leave
+# Of what sets most places apart, and of what varies, what one change may leave (squared); how many places most are.
+_LEFT, _PLACES = 0.25, 0.9
+_HALF = 0.5  # of all places
+_RIM = np.ones((5, 5), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """What takes each colour to another."""
+
+    curves: Float  # [3, 256] levels: of the red, green and blue that come out, by their own level
+    mixed: Matrix  # [3, 3]: by the two others, times (level / 128 - 1)
+
+    def applied(self, rgb: Float) -> Float:
+        """Give colours [..., 3] in levels what the change makes of them."""
+        known = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+        own = np.stack([self.curves[channel][known[..., channel]] for channel in range(3)], axis=-1)
+        return np.asarray(np.clip(own + (rgb / 128 - 1) @ self.mixed.T.astype(np.float32), 0, 255), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Toned:
+    """One of two pictures in the tones of the other."""
+
+    which: int  # of the two, 0 or 1
+    colours: Colours  # its grey, Cr and Cb [h, w, 3]
+    mixed: bool  # curves of the primaries alone do not explain it
+
+
+def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
+    """Give one of two pictures the tones of the other.
+
+    None where no single change explains most of what sets the two apart in most places.
+    """
+    first, second, lies = lay_tones(ours, theirs, place)
+    places = np.flatnonzero(cv2.erode(lies, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=0))
+    if len(places) < _ENOUGH:
+        return None
+    some = places[:: max(len(places) // _SAMPLES, 1)]
+    pair = [_primaries(np.asarray(cv2.blur(each, _MEAN), np.float32).reshape(-1, 3)[some]) for each in (first, second)]
+    mixed = [_mixed(*pair), _mixed(*pair[::-1])]
+    left = [_apart(change.applied(pair[n]), pair[1 - n], share=_PLACES) for n, change in enumerate(mixed)]
+    # The one that lost tones is a function of the other, and not the other way round; but then it varies less.
+    source = int(left[1] * (_variance(pair[1]) + 1) < left[0] * (_variance(pair[0]) + 1))
+    if left[source] > _LEFT * min(_apart(*pair, share=_PLACES), _variance(pair[1 - source])):
+        return None
+    change = _simplest(pair[source], pair[1 - source], mixed[source])
+    which = source ^ int(place.swapped)
+    rgb = cv2.cvtColor(colours_of((ours, theirs)[which]), cv2.COLOR_YCrCb2RGB).astype(np.float32)
+    toned = np.rint(change.applied(rgb)).astype(np.uint8)
+    colours = np.asarray(cv2.cvtColor(toned, cv2.COLOR_RGB2YCrCb), np.uint8)
+    return Toned(which, colours, bool(change.mixed.any()))
+
+
+def _variance(colours: Float) -> float:
+    return float(colours.var(axis=0).sum())
+
+
+def _apart(one: Float, other: Float, *, share: float) -> float:
+    """Measure what sets apart the colours [n, 3] of the share of places that differ least, squared."""
+    squared = np.square(one - other).sum(axis=1)
+    most = max(int(share * len(squared)), 1)
+    return float(np.partition(squared, most - 1)[:most].mean()) + 1  # a level is what rounding leaves
+
+
+def _simplest(known: Float, wanted: Float, mixed: _Change) -> _Change:
+    """Return the simplest change of colours [n, 3] that explains half of the places as well as a mixed one.
+
+    The simplest is one curve for all primaries, as of light and gamma; then a curve each; then such that are mixed.
+    What is simple can hardly give one thing another hue and leave all else alone; and what only a lesser part of the
+    picture asks for may have been done to a thing.
+    """
+    least = _apart(mixed.applied(known), wanted, share=_HALF)
+    third = np.arange(len(known)), np.arange(len(known)) % 3  # of all primaries that is enough
+    one = _curve(_fit(_splines(known[third]), wanted[third]))
+    each = [_curve(_fit(_splines(known[:, channel]), wanted[:, channel])) for channel in range(3)]
+    for curves in ([one] * 3, each):
+        change = _Change(np.stack(curves), np.zeros((3, 3)))
+        if _apart(change.applied(known), wanted, share=_HALF) <= _AS_WELL * least:
+            return change
+    return mixed
+
+
+def _mixed(known: Float, wanted: Float) -> _Change:
+    """Fit what takes colours [n, 3] to others: a curve for each primary, and how much of the others goes with it."""
+    curves, mixed = [], np.zeros((3, 3))
+    for channel in range(3):
+        others = [other for other in range(3) if other != channel]
+        fit = _fit(np.column_stack([_splines(known[:, channel]), known[:, others] / 128 - 1]), wanted[:, channel])
+        curves.append(_curve(fit))
+        mixed[channel, others] = fit[_SPLINES:]
+    return _Change(np.stack(curves), mixed)
+
+
+def _curve(fit: NDArray[np.floating]) -> Float:
+    """Give a fitted curve as a table [256]."""
+    return np.asarray(_table() @ fit[:_SPLINES], np.float32)
+
+
+def _fit(terms: Matrix, wanted: Float) -> NDArray[np.floating]:
+    """Fit weights of the terms [n, k] robustly. Clipped levels count where the fit does not reach that far."""
+    dark, bright = wanted < _DARK, wanted > _BRIGHT
+    open_ended = dark | bright
+    used = ~open_ended if (~open_ended).sum() >= _ENOUGH // 3 else np.ones(len(wanted), np.bool_)
+    weight = used.astype(np.float64)
+    fit: NDArray[np.floating] = np.zeros(terms.shape[1])
+    for _ in range(_ROUNDS):
+        weighted = terms.T * weight
+        fit = np.linalg.solve(weighted @ terms + _bends(terms.shape[1]), weighted @ wanted)
+        reached = terms @ fit
+        used = ~open_ended | (dark & (reached > _DARK)) | (bright & (reached < _BRIGHT))
+        off = np.abs(reached - wanted)
+        typical = median(off[used]) if used.any() else 0.0
+        weight = used / (1 + (off / (1.5 * typical + 1)) ** 2)
+    return np.asarray(fit)
+
+
+@cache
+def _bends(terms: int) -> Matrix:
+    """Return what bends of the curve cost, and a little for the rest: [terms, terms]."""
+    second = np.diff(np.eye(_SPLINES), 2, axis=0)
+    cost = 1e-3 * np.eye(terms)
+    cost[:_SPLINES, :_SPLINES] += _BEND * second.T @ second
+    return cost
+
+
+def _splines(levels: Float) -> Matrix:
+    """Give the cubic B-splines of levels [n], to the nearest: [n, 15]."""
+    return _table()[np.rint(levels).astype(np.intp)]
+
+
+@cache
+def _table() -> Matrix:
+    """Give the splines of all levels: [256, 15]."""
+    at = np.arange(256) / 255 * (_SPLINES - 3)
+    first = np.minimum(at.astype(np.intp), _SPLINES - 4)
+    part = at - first
+    terms = np.zeros((256, _SPLINES))
+    parts = (1 - part) ** 3, 3 * part**3 - 6 * part**2 + 4, -3 * part**3 + 3 * part**2 + 3 * part + 1, part**3
+    for place, weight in enumerate(parts):
+        terms[np.arange(256), first + place] = weight / 6
+    return terms
+
+
+def _primaries(tones: Float) -> Float:
+    """Give red, green and blue of grey, Cr and Cb [n, 3], all in levels."""
+    grey, red, blue = (tones - np.array([0, 128, 128], np.float32)).T
+    rgb = [grey + 1.403 * red, grey - 0.714 * red - 0.344 * blue, grey + 1.773 * blue]
+    return np.asarray(np.clip(np.stack(rgb, axis=1), 0, 255), np.float32)

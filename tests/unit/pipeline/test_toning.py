@@ -1,0 +1,117 @@
+"""A picture in other tones is the same once the original is given them; what was done to one thing alone stays."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.decode import Pixels
+from pipeline.framing import Placement
+from pipeline.prepared import prepare
+from pipeline.settings import VerifySettings
+from pipeline.toning import Toned, tone_as
+from pipeline.verify import verify
+from store.records import MatchKind
+from tests.scenes import draw
+
+SIZE = (384, 288)
+Change = Callable[[Pixels], Pixels]
+
+
+def levels(pixels: np.ndarray) -> Pixels:
+    return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
+
+
+def darker(pixels: Pixels) -> Pixels:
+    return levels(255 * (pixels / 255.0) ** 1.8)
+
+
+def brighter(pixels: Pixels) -> Pixels:
+    return levels(pixels * 2.5 + 10)  # much of it is clipped
+
+
+def lighter(pixels: Pixels) -> Pixels:
+    return levels(pixels * 1.25)
+
+
+def warmer(pixels: Pixels) -> Pixels:
+    return levels(pixels * np.array([1.15, 1.0, 0.8]))
+
+
+def duller(pixels: Pixels) -> Pixels:
+    grey = pixels.mean(axis=2, keepdims=True)
+    return levels(grey + 0.4 * (pixels - grey))
+
+
+CHANGES = [darker, brighter, warmer, duller]
+
+
+def scene(seed: int) -> Pixels:
+    return np.asarray(draw(seed, SIZE), np.uint8)
+
+
+def toned(first: Pixels, second: Pixels) -> Toned | None:
+    a, b = prepare(first), prepare(second)
+    return tone_as(a.tones, b.tones, Placement(a.grey, b.grey, np.eye(3), False, False, 0))
+
+
+def kind(first: Pixels, second: Pixels) -> MatchKind | None:
+    a, b = prepare(first), prepare(second)
+    there, back = (verify(*pair, VerifySettings()).kind for pair in ((a, b), (b, a)))
+    assert there is back
+    return there
+
+
+def hued(pixels: Pixels, turn: int) -> Pixels:
+    """Turn the hue of a thing, a disc of one colour that is drawn first."""
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    disc = cv2.circle(np.zeros(pixels.shape[:2], np.uint8), (250, 150), 30, 1, -1) > 0
+    hsv[disc] = (np.array([10 + turn, 190, 170]) + hsv[disc][:, [2]] // 16).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_original_is_given_the_tones_of_the_copy(change: Change) -> None:
+    original, copy = scene(4), change(scene(4))
+    for pair, which in (((original, copy), 0), ((copy, original), 1)):
+        found = toned(*pair)
+        assert found is not None
+        assert found.which == which
+        assert found.mixed is (change is duller)
+        wanted = cv2.cvtColor(copy, cv2.COLOR_RGB2YCrCb).astype(float)
+        before = np.abs(cv2.cvtColor(original, cv2.COLOR_RGB2YCrCb) - wanted).mean()
+        assert np.abs(found.colours - wanted).mean() < before / 2
+
+
+def test_where_the_copy_lies_does_not_matter() -> None:
+    original = scene(4)
+    copy = darker(original[40:240, 50:330])
+    a, b = prepare(original), prepare(copy)
+    onto = np.array([[1, 0, -50], [0, 1, -40], [0, 0, 1]], float)
+    found = tone_as(a.tones, b.tones, Placement(a.grey, b.grey, onto, False, False, 0))
+    assert found is not None
+    assert found.which == 0
+    assert np.abs(found.colours[40:240, 50:330, 0].astype(float) - b.grey).mean() < 2
+
+
+def test_what_is_no_change_of_tones_is_none() -> None:
+    original = scene(4)
+    for other in (original, np.roll(original, 40, axis=1), scene(5), np.full_like(original, 90)):
+        assert toned(original, other) is None
+    painted = original.copy()
+    painted[100:180, 200:300] = (200, 40, 40)
+    assert toned(original, painted) is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_tones_alone_make_a_copy(change: Change) -> None:
+    assert kind(scene(4), change(scene(4))) is MatchKind.COPY
+
+
+@pytest.mark.parametrize("change", [darker, lighter])
+@pytest.mark.parametrize("seed", [4, 5, 7])
+def test_a_thing_of_another_hue_does_not_hide_in_other_tones(change: Change, seed: int) -> None:
+    red, green = (hued(scene(seed), turn) for turn in (0, 40))
+    assert kind(red, change(green)) is MatchKind.EDITED
+    assert kind(red, change(red)) is MatchKind.COPY
