@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
-from pipeline.recolouring import halves_onto, lay_tones, recolour
 from pipeline.tones import SAMPLES, Tones
+from pipeline.toning import halves_onto
 from pipeline.typical import median, quantile
 
 _MOST_GAIN = 1.2  # from the more colourful picture to the other
@@ -52,61 +52,37 @@ def is_stained(
     more += _BEYOND_CHANGE * max(min(recoloured, _MOST) - _CHANGED, 0.0)
     blurred = _BLURRED * min(max(abs(seen.detail - 1) - 0.05, 0.0), 1.0)
     limits = of_grey + more + blurred, of_chroma + more
-    greys = None
-    if seen.fine is not None:
-        greys = _find_greys(*seen.fine, limits[0], thin=more == 0 and not few_colours)
-    changed = recoloured >= 1 and not few_colours  # a palette is no smooth change
-    if greys is not None and not changed:
+    if seen.fine is not None and _greys_changed(*seen.fine, limits[0], thin=more == 0 and not few_colours):
         return True
-    found = [mask for mask in (greys, _find_hues(ours, theirs, place, limits[1])) if mask is not None]
-    return bool(found) and not (changed and _is_explained(ours, theirs, place, found, limits))
+    return _hues_changed(ours, theirs, place, limits[1])
 
 
-def _is_explained(ours: Tones, theirs: Tones, place: Placement, found: list[Grey], limits: tuple[float, float]) -> bool:
-    """Tell whether what was `found`, masks of places, is what one change of all colours makes of them."""
-    first, second, lies = lay_tones(ours, theirs, place)
-    doubted: Grey = np.zeros(lies.shape, np.uint8)
-    for mask in found:
-        doubted = np.maximum(doubted, cv2.resize(mask, lies.shape[::-1], interpolation=cv2.INTER_NEAREST))
-    reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
-    first, second = (np.asarray(cv2.blur(each, _MEAN), np.float32) for each in (first, second))
-    recoloured = recolour(first, second, reached, doubted)
-    if recoloured is None:
-        return False
-    changed, target = recoloured
-    expected, seen = (np.ascontiguousarray(each[..., 0]) for each in (changed, target))
-    beyond = np.minimum(_outside(seen, expected), _outside(expected, seen))
-    if _find_patch(beyond, reached, limits[0], _USUAL_GREY) is not None:
-        return False
-    return _find_patch_of_hues(changed[..., 1:] - 128, target[..., 1:] - 128, reached, limits[1]) is None
-
-
-def _find_greys(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> Grey | None:
-    """Find the places that changed their grey; where nothing was recoloured, `thin` strokes are looked for, too."""
+def _greys_changed(first: Float, second: Float, inside: Grey, least: float, *, thin: bool) -> bool:
+    """Tell whether places changed their grey; where nothing was recoloured, `thin` strokes are looked for, too."""
     size = (first.shape[1], first.shape[0])
     within = cv2.resize(inside, size, interpolation=cv2.INTER_AREA)
     reached = np.asarray(cv2.erode(within, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
     if not cv2.countNonZero(reached):
-        return None
+        return False
     ours, theirs = (np.asarray(cv2.blur(picture, _MEAN), np.float32) for picture in (first, second))
     off = (theirs - ours) * reached
     share = cv2.blur(reached.astype(np.float32), _LIGHT)
     ours = np.asarray(ours + cv2.blur(off, _LIGHT) / np.maximum(share, np.float32(0.1)), np.float32)
     beyond = np.minimum(_outside(theirs, ours), _outside(ours, theirs))
-    return _find_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
+    return _has_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
 
 
-def _find_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> Grey | None:
-    """Find the places that changed their colour otherwise than most did."""
+def _hues_changed(ours: Tones, theirs: Tones, place: Placement, least: float) -> bool:
+    """Tell whether places changed their colour otherwise than most did."""
     source, target, onto = halves_onto(ours, theirs, place)
     high, wide = target.chroma.shape[:2]
     if min(high, wide, *source.chroma.shape[:2]) < _RIM.shape[0]:
-        return None
+        return False
     drawn = cv2.warpPerspective(source.chroma, onto, (wide, high))
     lies = (drawn[..., 0] > 0).view(np.uint8)  # no colour has a Cr of 0: that lies outside
     reached = np.asarray(cv2.erode(lies, _RIM), np.uint8)
     if cv2.countNonZero(reached) < 64:
-        return None
+        return False
     first, second = (cv2.blur(chroma, _MEAN).astype(np.float32) - 128 for chroma in (drawn, target.chroma))
     inside = np.flatnonzero(reached)
     inside = inside[:: max(len(inside) // SAMPLES, 1)]
@@ -116,23 +92,13 @@ def _find_hues(ours: Tones, theirs: Tones, place: Placement, least: float) -> Gr
         samples.reverse()
     gain, shift = _fit(*samples)
     expected = (gain * first + shift).astype(np.float32)
-    found = _find_patch_of_hues(expected, second, reached, least)
-    return None if found is None or _was_toned(*map(_off_tone, (ours, theirs))) else found
-
-
-def _find_patch_of_hues(expected: Float, seen: Float, reached: Grey, least: float) -> Grey | None:
-    """Find the places whose colour [h, w, 2], from grey on, is none that was expected there or near by."""
-    share = np.float32(_SHARE) * np.maximum(_length(expected), _length(seen))
+    share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
     near, far = (
-        np.minimum(_length(_outside(seen, expected, around)), _length(_outside(expected, seen, around))) - share
+        np.minimum(_length(_outside(second, expected, around)), _length(_outside(expected, second, around))) - share
         for around in (_AROUND, _RIM)
     )
-    patches = (
-        _find_patch(far, reached, _ANYWHERE, (0.0, 0.5)),
-        _find_patch(near, reached, least, _USUAL_CHROMA),
-    )
-    found = [patch for patch in patches if patch is not None]
-    return np.maximum.reduce(found) if found else None
+    found = _has_patch(far, reached, _ANYWHERE, (0.0, 0.5)) or _has_patch(near, reached, least, _USUAL_CHROMA)
+    return found and not _was_toned(*map(_off_tone, (ours, theirs)))
 
 
 def _was_toned(ours: Float, theirs: Float) -> bool:
@@ -176,21 +142,19 @@ def _length(chroma: Float) -> NDArray[np.float32]:
     return np.asarray(cv2.magnitude(np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])))
 
 
-def _find_patch(
-    beyond: Float, reached: Grey, least: float, usual: tuple[float, float], *, thin: bool = False
-) -> Grey | None:
-    """Find the places, and no single points, that changed by more than `least` and what is usual in the picture.
+def _has_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, float], *, thin: bool = False) -> bool:
+    """Tell whether places, and no single points, changed by more than `least` and what is usual in the picture.
 
     Of a `thin` stroke two points that touch, or nearly, are enough, and a little less.
     """
     inside = reached > 0
     least *= _THIN if thin else 1.0
     if not (beyond[inside] > least).any():
-        return None
+        return False
     times, share = usual
     limit = least + times * max(quantile(beyond[inside], share), 0.0)
     changed = np.asarray(((beyond > limit) & inside).view(np.uint8))
     if thin:
         _, labels = cv2.connectedComponents(cv2.dilate(changed, _AROUND))
-        return changed if np.bincount(labels[changed > 0]).max(initial=0) > 1 else None
-    return changed if cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any() else None
+        return bool(np.bincount(labels[changed > 0]).max(initial=0) > 1)
+    return bool(cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())

@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alignment import Float, Matrix
+from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
 from pipeline.palettes import colours_of
-from pipeline.recolouring import lay_tones
-from pipeline.tones import Colours, Tones
+from pipeline.tones import Colours, Tones, rescaling
 from pipeline.typical import median
 
 _SPLINES, _BEND = 15, 10.0  # of each curve; weight of its bends
@@ -175,3 +174,30 @@ def _primaries(tones: Float) -> Float:
     grey, red, blue = (tones - np.array([0, 128, 128], np.float32)).T
     rgb = [grey + 1.403 * red, grey - 0.714 * red - 0.344 * blue, grey + 1.773 * blue]
     return np.asarray(np.clip(np.stack(rgb, axis=1), 0, 255), np.float32)
+
+
+def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
+    """Return the finer of two pictures, the other, and what maps pixels of the first to it, both at half their size."""
+    source, target = (theirs, ours) if place.swapped else (ours, theirs)
+    of_source, of_target = (
+        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
+        for tones in (source, target)
+    )
+    return source, target, np.asarray(np.linalg.inv(of_target) @ place.onto @ of_source)
+
+
+def lay_tones(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Float, Grey]:
+    """Draw the finer of two pictures where it lies on the other, at half the size.
+
+    Returns grey, Cr and Cb of both, float32 [h, w, 3] in levels, and where both lie, uint8 [h, w].
+    """
+    source, target, onto = halves_onto(ours, theirs, place)
+    first, second = map(_halved, (source, target))
+    drawn = cv2.warpPerspective(first, onto, (second.shape[1], second.shape[0]))
+    lies = (drawn[..., 1] > 0).view(np.uint8)  # no colour has a Cr of 0: that lies outside
+    return drawn.astype(np.float32), second.astype(np.float32), lies
+
+
+def _halved(tones: Tones) -> NDArray[np.uint8]:
+    size = tones.chroma.shape[1], tones.chroma.shape[0]
+    return np.dstack([cv2.resize(tones.grey, size, interpolation=cv2.INTER_AREA), tones.chroma])

@@ -44,6 +44,33 @@ def duller(pixels: Pixels) -> Pixels:
     return levels(grey + 0.4 * (pixels - grey))
 
 
+def lit(pixels: Pixels) -> Pixels:
+    return levels(pixels * 1.4)
+
+
+def turned(pixels: Pixels) -> Pixels:
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += 14
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
+
+
+def tinted(pixels: Pixels) -> Pixels:
+    changed = pixels.copy()
+    place = np.s_[120:160, 150:190]
+    changed[place] = (0.55 * changed[place] + 0.45 * np.array((255, 0, 0))).astype(np.uint8)
+    return changed
+
+
+def clouds(seed: int) -> Pixels:
+    """Draw blots of all colours and sizes."""
+    random = np.random.default_rng(seed)
+    canvas = np.full((300, 400, 3), 120, np.float32)
+    for spread, strength in ((40, 60), (12, 45), (4, 30), (1.5, 14)):
+        noise = cv2.GaussianBlur(random.normal(0, 1, canvas.shape).astype(np.float32), (0, 0), spread)
+        canvas += strength * noise / noise.std()
+    return np.asarray(np.clip(canvas, 0, 255), np.uint8)
+
+
 CHANGES = [darker, brighter, warmer, duller]
 
 
@@ -115,3 +142,10 @@ def test_a_thing_of_another_hue_does_not_hide_in_other_tones(change: Change, see
     red, green = (hued(scene(seed), turn) for turn in (0, 40))
     assert kind(red, change(green)) is MatchKind.EDITED
     assert kind(red, change(red)) is MatchKind.COPY
+
+
+@pytest.mark.parametrize(("seed", "change"), [(4, lit), (5, lit), (6, lit), (1, turned)])
+def test_light_and_hue_take_each_colour_to_another_and_a_tint_does_not(seed: int, change: Change) -> None:
+    original = clouds(seed)
+    assert kind(original, change(original)) is MatchKind.COPY
+    assert kind(original, change(tinted(original))) is not MatchKind.COPY
