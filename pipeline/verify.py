@@ -18,7 +18,7 @@ from pipeline.alignment import Alignment
 from pipeline.compression import FileFacts, Known
 from pipeline.cutting import find_cut
 from pipeline.judging import AS_SAVED, Judged, SecondLook, compare_at, compare_in_place, judge, weigh
-from pipeline.palettes import colours_of, in_colours_of, lost_a_colour
+from pipeline.palettes import brought_to_few, colours_of, in_colours_of, lost_a_colour
 from pipeline.prepared import Prepared, prepare, prepare_tones
 from pipeline.proof import has_moved, is_calm, stands_out, would_as_well
 from pipeline.proposing import as_it_lies, propose
@@ -27,7 +27,7 @@ from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.softening import soften_as
 from pipeline.stains import is_stained
-from pipeline.tones import has_other_colours
+from pipeline.tones import Colours, has_other_colours
 from pipeline.toning import tone_as
 from store.records import MatchKind
 
@@ -39,6 +39,7 @@ MAX_ODD_CUT, MAX_MOVED_SOUGHT = 6, 0.12  # the same at a place that no corners t
 MAX_DRIFT_SOUGHT = 0.35  # pixels by which the windows there may ask for another place
 MIN_TONED, MIN_SURELY_TONED = 0.5, 1.0  # a change of tones and colours that is worth taking off; that is none by chance
 TONED, MAX_LEFT_TONED = 0.99, 0.75  # such a change, for what curves may err by; what they may leave of one
+MIN_TEXTURED_TONED = 0.2  # share of the windows that must show something for other tones alone to make a copy
 
 Facts = tuple[FileFacts, FileFacts] | None  # of two files, where both were measured
 
@@ -80,27 +81,40 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
     return nothing if best is None else best.look(settings)
 
 
-def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "Judged | None":
+def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Judged | None:
     """Do to one of two pictures what was done to the other, and look again; None where that does not make them one."""
-    alike = [a, b]
     if known.coarser is not None:
         place, file = known.coarser
-        alike[1 - place] = prepare_tones(file.saved_again(colours_of(alike[1 - place].tones)))
-    elif known.few_colours is not None:
-        place = known.few_colours
-        nearest = in_colours_of(alike[1 - place].tones, alike[place].tones)
-        if lost_a_colour(alike[1 - place].tones, nearest):
-            return None
-        alike[1 - place] = prepare_tones(nearest)
-    else:
+        saved = file.saved_again(colours_of((a, b)[1 - place].tones))
+        return _judge_as(a, b, 1 - place, saved, settings, Known(few_colours=known.few_colours), MAX_ODD_ALIKE)
+    if known.few_colours is None:
         return None
+    place = known.few_colours
+    few, many = ((a, b)[which].tones for which in (place, 1 - place))
+    told = Known(few_colours=place)
+    nearest = in_colours_of(many, few)
+    judged = None
+    if not lost_a_colour(many, nearest):
+        # Single places stand out where all has the same colours.
+        judged = _judge_as(a, b, 1 - place, nearest, settings, told, MAX_ODD_IN_FEW)
+    if judged is not None or a.grey.shape != b.grey.shape:
+        return judged
+    tried = brought_to_few(many, few)
+    return None if tried is None else _judge_as(a, b, 1 - place, tried, settings, told, MAX_ODD_IN_FEW)
+
+
+def _judge_as(
+    a: Prepared, b: Prepared, which: int, colours: Colours, settings: VerifySettings, told: Known, most_odd: int
+) -> Judged | None:
+    """Look again with other `colours` for one of two pictures; None where that makes them no copies."""
+    alike = [a, b]
+    alike[which] = prepare_tones(colours)
     ours, theirs = alike
-    judged = judge(ours, theirs, as_it_lies(ours, theirs), settings, Known(few_colours=known.few_colours))
+    judged = judge(ours, theirs, as_it_lies(ours, theirs), settings, told)
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
     odd, moved = judged.seen.odd_windows, judged.seen.moved_windows
-    painted = known.coarser is None and odd > MAX_ODD_IN_FEW  # single places stand out where all has the same colours
-    return None if painted or odd + moved > MAX_ODD_ALIKE else judged
+    return judged if odd <= most_odd and odd + moved <= MAX_ODD_ALIKE else None
 
 
 def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "Judged | None":
@@ -135,28 +149,34 @@ def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: K
 
 
 def _judge_toned(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: Judged) -> Judged:
-    """Give one the tones and colours of the other, and look again: nothing of the change is left to be forgiven."""
+    """Give one the tones and colours of the other, and look again: nothing of a change of the whole is left then.
+
+    A mixture of the primaries can give one thing another hue, and whatever has one hue alone any other, so it makes
+    no copy.
+    """
     copied = best.kind is MatchKind.COPY
     if best.recoloured < (MIN_SURELY_TONED if copied else MIN_TONED):
         return best
     toned = tone_as(a.tones, b.tones, best.place)
-    if toned is None:
+    if toned is None or not (copied or (not toned.mixed and known.few_colours is None)):
         return best
     alike = [a, b]
     alike[toned.which] = prepare_tones(toned.colours)
     ours, theirs = alike
-    judged = judge(
-        ours, theirs, best.place.alignment, settings, Known(few_colours=known.few_colours, grids=known.grids)
-    )
+    told = Known(few_colours=known.few_colours, grids=known.grids)
+    judged = judge(ours, theirs, best.place.alignment, settings, told)
     if judged is None:
         return best
+    explained = not toned.mixed and judged.recoloured <= MAX_LEFT_TONED
     if copied:
-        seen = judged.seen
-        differs = stands_out(seen, judged.framing, judged.recoloured, settings)
-        if not (toned.mixed or judged.recoloured > MAX_LEFT_TONED):
-            differs |= is_stained(ours.tones, theirs.tones, judged.place, seen, TONED, few_colours=False)
+        differs = stands_out(judged.seen, judged.framing, judged.recoloured, settings)
+        if explained:
+            differs |= is_stained(ours.tones, theirs.tones, judged.place, judged.seen, TONED, few_colours=False)
         return replace(judged, kind=MatchKind.EDITED, recoloured=best.recoloured) if differs else best
-    return replace(judged, recoloured=best.recoloured) if judged.kind is MatchKind.COPY else best
+    seen = judged.seen
+    copy = explained and judged.kind is MatchKind.COPY
+    copy &= seen.textured >= MIN_TEXTURED_TONED and seen.odd_windows <= MAX_ODD_IN_FEW
+    return replace(judged, recoloured=best.recoloured) if copy else best
 
 
 def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: "Judged") -> "Judged":

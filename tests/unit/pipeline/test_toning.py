@@ -149,3 +149,21 @@ def test_light_and_hue_take_each_colour_to_another_and_a_tint_does_not(seed: int
     original = clouds(seed)
     assert kind(original, change(original)) is MatchKind.COPY
     assert kind(original, change(tinted(original))) is not MatchKind.COPY
+
+
+def product(hue: int) -> Pixels:
+    """Draw a thing of one hue, with shades and folds, on white."""
+    noise = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (288, 384)).astype(np.float32), (0, 0), 5)
+    value = np.clip(150 + 45 * noise / noise.std(), 20, 250)
+    cloth = np.zeros((288, 384), np.uint8)
+    cv2.fillPoly(
+        cloth, [np.array([(110, 60), (270, 60), (330, 130), (260, 150), (260, 260), (120, 260), (60, 130)])], 1
+    )
+    hsv = np.dstack([np.full_like(value, hue), 200 * cloth, np.where(cloth, value, 252)]).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+
+
+@pytest.mark.parametrize("change", [np.copy, darker, lighter])
+def test_a_product_in_another_colour_is_another_product(change: Change) -> None:
+    red, blue = product(2), product(112)
+    assert kind(red, change(blue)) is MatchKind.EDITED
