@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
-from pipeline.tones import SAMPLES, Tones
-from pipeline.toning import halves_onto
+from pipeline.tones import SAMPLES, Tones, halves_onto
 from pipeline.typical import median, quantile
 
 _MOST_GAIN = 1.2  # from the more colourful picture to the other

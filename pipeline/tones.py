@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
+from pipeline.framing import Placement
 from pipeline.typical import Real, median, quantile
 
 Colours = NDArray[np.uint8]
@@ -89,6 +90,16 @@ def rescaling(across: float, down: float) -> Matrix:
     The centre of the first pixel lies half a pixel from the edge in both; turned or mirrored, an error would show.
     """
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]], np.float64)
+
+
+def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
+    """Return the finer of two pictures, the other, and what maps pixels of the first to it, both at half their size."""
+    source, target = (theirs, ours) if place.swapped else (ours, theirs)
+    of_source, of_target = (
+        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
+        for tones in (source, target)
+    )
+    return source, target, np.asarray(np.linalg.inv(of_target) @ place.onto @ of_source)
 
 
 def _mixed(tones: Tones, seen: Matrix, wanted: Matrix) -> Grey:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
 from pipeline.palettes import colours_of
-from pipeline.tones import Colours, Tones, rescaling
+from pipeline.tones import Colours, Tones, halves_onto
 from pipeline.typical import median
 
 _SPLINES, _BEND = 15, 10.0  # of each curve; weight of its bends
@@ -59,7 +59,7 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
 
     None where no single change explains most of what sets the two apart in most places.
     """
-    first, second, lies = lay_tones(ours, theirs, place)
+    first, second, lies = _lay(ours, theirs, place)
     places = np.flatnonzero(cv2.erode(lies, _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=0))
     if len(places) < _ENOUGH:
         return None
@@ -67,7 +67,8 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
     pair = [_primaries(np.asarray(cv2.blur(each, _MEAN), np.float32).reshape(-1, 3)[some]) for each in (first, second)]
     mixed = [_mixed(*pair), _mixed(*pair[::-1])]
     left = [_apart(change.applied(pair[n]), pair[1 - n], share=_PLACES) for n, change in enumerate(mixed)]
-    # The one that lost tones is a function of the other, and not the other way round; but then it varies less.
+    # The one that lost tones is a function of the other, and not the other way round; but it varies less, so that what
+    # is left is held against that (and against a level, where one is flat).
     source = int(left[1] * (_variance(pair[1]) + 1) < left[0] * (_variance(pair[0]) + 1))
     if left[source] > _LEFT * min(_apart(*pair, share=_PLACES), _variance(pair[1 - source])):
         return None
@@ -176,17 +177,7 @@ def _primaries(tones: Float) -> Float:
     return np.asarray(np.clip(np.stack(rgb, axis=1), 0, 255), np.float32)
 
 
-def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
-    """Return the finer of two pictures, the other, and what maps pixels of the first to it, both at half their size."""
-    source, target = (theirs, ours) if place.swapped else (ours, theirs)
-    of_source, of_target = (
-        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
-        for tones in (source, target)
-    )
-    return source, target, np.asarray(np.linalg.inv(of_target) @ place.onto @ of_source)
-
-
-def lay_tones(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Float, Grey]:
+def _lay(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Float, Grey]:
     """Draw the finer of two pictures where it lies on the other, at half the size.
 
     Returns grey, Cr and Cb of both, float32 [h, w, 3] in levels, and where both lie, uint8 [h, w].
