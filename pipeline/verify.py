@@ -93,14 +93,18 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     few, many = ((a, b)[which].tones for which in (place, 1 - place))
     told = Known(few_colours=place)
     nearest = in_colours_of(many, few)
-    judged = None
-    if not lost_a_colour(many, nearest):
-        # Single places stand out where all has the same colours.
-        judged = _judge_as(a, b, 1 - place, nearest, settings, told, MAX_ODD_IN_FEW)
+    lost = lost_a_colour(many, nearest)
+    # Single places stand out where all has the same colours.
+    judged = None if lost else _judge_as(a, b, 1 - place, nearest, settings, told, MAX_ODD_IN_FEW)
     if judged is not None or a.grey.shape != b.grey.shape:
         return judged
     tried = brought_to_few(many, few)
-    return None if tried is None else _judge_as(a, b, 1 - place, tried, settings, told, MAX_ODD_IN_FEW)
+    # Where no colour was lost, what the trial leaves is to be explained without few colours.
+    return (
+        None
+        if tried is None
+        else _judge_as(a, b, 1 - place, tried, settings, told if lost else Known(), MAX_ODD_IN_FEW)
+    )
 
 
 def _judge_as(
