@@ -62,16 +62,24 @@ def brought_to_few(many: Tones, few: Tones) -> Colours | None:
     The colours are chosen by median cut (Heckbert 1982, "Color image quantization for frame buffer display"), and as
     many as come nearest to those of the other; over the whole picture hardly anything may be left then.
     """
-    picture = Image.fromarray(cv2.cvtColor(colours_of(many), cv2.COLOR_YCrCb2RGB))
-    wanted = cv2.blur(colours_of(few), _SEEN)
-    best, least = None, _NEAR * wanted.size
-    for count in _COUNTS:
-        rgb = np.asarray(picture.quantize(count, Image.Quantize.MEDIANCUT).convert("RGB"))
-        tried = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb), np.uint8)
-        left = float(cv2.norm(cv2.blur(tried, _SEEN), wanted, cv2.NORM_L1))
-        if left < least:
-            best, least = tried, left
-    return best
+    pair = colours_of(many), colours_of(few)
+    size = max(pair[0].shape[1] // 2, 1), max(pair[0].shape[0] // 2, 1)
+    halved = [np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8) for each in pair]
+    count = min(_COUNTS, key=lambda count: _apart(_in_as_many(halved[0], count), halved[1]))
+    tried = _in_as_many(pair[0], count)
+    return tried if _apart(tried, pair[1]) < _NEAR else None
+
+
+def _in_as_many(colours: Colours, count: int) -> Colours:
+    """Bring a picture to so many colours by median cut: grey, Cr and Cb [h, w, 3]."""
+    picture = Image.fromarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2RGB))
+    rgb = np.asarray(picture.quantize(count, Image.Quantize.MEDIANCUT).convert("RGB"))
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb), np.uint8)
+
+
+def _apart(ours: Colours, theirs: Colours) -> float:
+    """Measure what sets two pictures apart on average, in levels."""
+    return cv2.norm(cv2.blur(ours, _SEEN), cv2.blur(theirs, _SEEN), cv2.NORM_L1) / ours.size
 
 
 def colours_of(tones: Tones) -> Colours:
