@@ -20,9 +20,7 @@ _BITS = 3  # of each channel that do not matter
 _SIDE = 256 >> _BITS
 _PLACE, _LOST = (9, 9), 19.0  # pixels of half a preview; levels of chroma
 _COUNTS = 256, 128, 64  # of colours that are tried
-_NEAR = (
-    1.4  # levels of grey, Cr and Cb on average: of 506 copies in 64 or 256 such colours nineteen in twenty have less
-)
+_NEAR = 1.4  # levels on average: of 506 copies in 64 or 256 colours nineteen in twenty have less
 _SEEN = (3, 3)  # pixels: what is dithered is seen as its mean
 _LEAST = 16  # pixels of a preview: what fewer show lies on the edge between two colours
 

@@ -121,8 +121,8 @@ def stands_out(seen: Comparison, framing: Framing, recoloured: float, settings: 
 
 def may_be_coded(seen: Comparison) -> bool:
     """Tell whether a codec alone may have left all that, so that it pays to try what it leaves."""
-    stands_out = seen.peak > MAX_PEAK or seen.lead > MAX_LEAD or seen.drift_pixels > MAX_DRIFT_CODED
-    return seen.detail >= MIN_DETAIL_CODED and seen.residual <= MAX_RESIDUAL_CODED and not stands_out
+    in_a_place = seen.peak > MAX_PEAK or seen.lead > MAX_LEAD or seen.drift_pixels > MAX_DRIFT_CODED
+    return seen.detail >= MIN_DETAIL_CODED and seen.residual <= MAX_RESIDUAL_CODED and not in_a_place
 
 
 def would_as_well(seen: Comparison, would: Comparison) -> bool:

@@ -99,21 +99,23 @@ def _judge_alike(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     if judged is not None or a.grey.shape != b.grey.shape:
         return judged
     tried = brought_to_few(many, few)
+    if tried is None:
+        return None
     # Where no colour was lost, what the trial leaves is to be explained without few colours.
-    return (
-        None
-        if tried is None
-        else _judge_as(a, b, 1 - place, tried, settings, told if lost else Known(), MAX_ODD_IN_FEW)
-    )
+    return _judge_as(a, b, 1 - place, tried, settings, told if lost else Known(), MAX_ODD_IN_FEW)
+
+
+def _given(a: Prepared, b: Prepared, which: int, colours: Colours) -> tuple[Prepared, Prepared]:
+    """Give other colours to one of the two, 0 or 1."""
+    other = prepare_tones(colours)
+    return (a, other) if which else (other, b)
 
 
 def _judge_as(
     a: Prepared, b: Prepared, which: int, colours: Colours, settings: VerifySettings, told: Known, most_odd: int
 ) -> Judged | None:
     """Look again with other `colours` for one of two pictures; None where that makes them no copies."""
-    alike = [a, b]
-    alike[which] = prepare_tones(colours)
-    ours, theirs = alike
+    ours, theirs = _given(a, b, which, colours)
     judged = judge(ours, theirs, as_it_lies(ours, theirs), settings, told)
     if judged is None or judged.kind is not MatchKind.COPY:
         return None
@@ -121,7 +123,7 @@ def _judge_as(
     return judged if odd <= most_odd and odd + moved <= MAX_ODD_ALIKE else None
 
 
-def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "Judged | None":
+def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Judged | None:
     """Try what the codec of one of the two would leave of the other; None where it would leave less."""
     last = None if known.written_over or a.grey.shape != b.grey.shape else known.recoded(a.grey, b.grey)
     if last is None:
@@ -141,7 +143,7 @@ def _judge_recoded(a: Prepared, b: Prepared, settings: VerifySettings, known: Kn
     return None if stained else replace(weigh(a, b, seen, settings, known), kind=MatchKind.COPY)
 
 
-def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> "Judged | None":
+def _judge_softened(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Judged | None:
     """Make the sharper one as soft as the other, and look again; None where they do not come out as one."""
     softened = soften_as(a.grey, b.grey)
     if softened is None:
@@ -164,9 +166,7 @@ def _judge_toned(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     toned = tone_as(a.tones, b.tones, best.place)
     if toned is None or not (copied or (not toned.mixed and known.few_colours is None)):
         return best
-    alike = [a, b]
-    alike[toned.which] = prepare_tones(toned.colours)
-    ours, theirs = alike
+    ours, theirs = _given(a, b, toned.which, toned.colours)
     told = Known(few_colours=known.few_colours, grids=known.grids)
     judged = judge(ours, theirs, best.place.alignment, settings, told)
     if judged is None:
@@ -183,7 +183,7 @@ def _judge_toned(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     return replace(judged, recoloured=best.recoloured) if copy else best
 
 
-def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: "Judged") -> "Judged":
+def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Known, best: Judged) -> Judged:
     """Let all blocks tell whether one is a JPEG that was merely saved from the other, or was written over."""
     copied = best.kind is MatchKind.COPY
     # Where it is fine, or colours changed, what was done to the whole shows in places, and the windows see more.
@@ -195,19 +195,17 @@ def _judge_saving(a: Prepared, b: Prepared, settings: VerifySettings, known: Kno
         return replace(best, kind=MatchKind.EDITED) if saving.written_over else best
     if not saving.merely_saved:
         return best
-    again = [a, b]
-    colours = colours_of(again[1 - place].tones)
+    colours = colours_of((a, b)[1 - place].tones)
     if known.coarser is not None and known.coarser[0] == place:
         colours = known.coarser[1].saved_again(colours)
     colours[..., 0] = saving.again
-    again[1 - place] = prepare_tones(colours)
-    ours, theirs = again
+    ours, theirs = _given(a, b, 1 - place, colours)
     judged = judge(ours, theirs, as_it_lies(a, b), settings, Known())
     alike = judged is not None and judged.seen.odd_windows + judged.seen.moved_windows <= MAX_ODD_IN_FEW
     return judged if judged is not None and alike and judged.kind is MatchKind.COPY else best
 
 
-def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Iterator["Judged"]:
+def _judge_cut(a: Prepared, b: Prepared, settings: VerifySettings, known: Known) -> Iterator[Judged]:
     """Look again where a plain cut would have been made, if there is such a place."""
     there = None if known.grids is None else find_cut(a.grey, b.grey, known.grids)
     if there is None:
