@@ -95,11 +95,29 @@ def rescaling(across: float, down: float) -> Matrix:
 def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
     """Return the finer of two pictures, the other, and what maps pixels of the first to it, both at half their size."""
     source, target = (theirs, ours) if place.swapped else (ours, theirs)
+    return source, target, _reduced(place.onto, (source.grey, source.chroma), (target.grey, target.chroma))
+
+
+def smalls_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
+    """Return the same for both at a quarter of their size."""
+    source, target = (theirs, ours) if place.swapped else (ours, theirs)
+    return source, target, _reduced(place.onto, (source.grey, source.small), (target.grey, target.small))
+
+
+def _reduced(onto: Matrix, source: tuple[Colours, Colours], target: tuple[Colours, Colours]) -> Matrix:
+    """Turn a map from one picture to another into that between reduced ones; each pair is whole and reduced."""
     of_source, of_target = (
-        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
-        for tones in (source, target)
+        rescaling(whole.shape[1] / reduced.shape[1], whole.shape[0] / reduced.shape[0])
+        for whole, reduced in (source, target)
     )
-    return source, target, np.asarray(np.linalg.inv(of_target) @ place.onto @ of_source)
+    return np.asarray(np.linalg.inv(of_target) @ onto @ of_source)
+
+
+def to_primaries(tones: Float) -> Float:
+    """Give red, green and blue of grey, Cr and Cb [n, 3], all in levels."""
+    grey, red, blue = (tones - np.array([0, 128, 128], np.float32)).T
+    rgb = [grey + 1.403 * red, grey - 0.714 * red - 0.344 * blue, grey + 1.773 * blue]
+    return np.asarray(np.clip(np.stack(rgb, axis=1), 0, 255), np.float32)
 
 
 def _mixed(tones: Tones, seen: Matrix, wanted: Matrix) -> Grey:

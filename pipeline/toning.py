@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
 from pipeline.palettes import colours_of
-from pipeline.tones import Colours, Tones, halves_onto
+from pipeline.tones import Colours, Tones, halves_onto, to_primaries
 from pipeline.typical import median
 
 _SPLINES, _BEND = 15, 10.0  # of each curve; weight of its bends
@@ -64,7 +64,9 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
     if len(places) < _ENOUGH:
         return None
     some = places[:: max(len(places) // _SAMPLES, 1)]
-    pair = [_primaries(np.asarray(cv2.blur(each, _MEAN), np.float32).reshape(-1, 3)[some]) for each in (first, second)]
+    pair = [
+        to_primaries(np.asarray(cv2.blur(each, _MEAN), np.float32).reshape(-1, 3)[some]) for each in (first, second)
+    ]
     mixed = [_mixed(*pair), _mixed(*pair[::-1])]
     left = [_apart(change.applied(pair[n]), pair[1 - n], share=_PLACES) for n, change in enumerate(mixed)]
     # The one that lost tones is a function of the other, and not the other way round; but it varies less, so that what
@@ -168,13 +170,6 @@ def _table() -> Matrix:
     for place, weight in enumerate(parts):
         terms[np.arange(256), first + place] = weight / 6
     return terms
-
-
-def _primaries(tones: Float) -> Float:
-    """Give red, green and blue of grey, Cr and Cb [n, 3], all in levels."""
-    grey, red, blue = (tones - np.array([0, 128, 128], np.float32)).T
-    rgb = [grey + 1.403 * red, grey - 0.714 * red - 0.344 * blue, grey + 1.773 * blue]
-    return np.asarray(np.clip(np.stack(rgb, axis=1), 0, 255), np.float32)
 
 
 def _lay(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Float, Grey]:

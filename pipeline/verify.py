@@ -17,6 +17,7 @@ from dataclasses import replace
 from pipeline.alignment import Alignment
 from pipeline.compression import FileFacts, Known
 from pipeline.cutting import find_cut
+from pipeline.dyeing import is_dyed
 from pipeline.judging import AS_SAVED, Judged, SecondLook, compare_at, compare_in_place, judge, weigh
 from pipeline.palettes import brought_to_few, colours_of, in_colours_of, lost_a_colour
 from pipeline.prepared import Prepared, prepare, prepare_tones
@@ -77,6 +78,9 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
     if best is not None and best.stood_still and not known.saved:
         moved = has_moved(best.seen, known.siblings(a.tones, b.tones)) and not has_other_colours(a.tones, b.tones)
         best = replace(best, kind=MatchKind.EDITED) if moved else best
+    if best is not None and best.kind is MatchKind.COPY:
+        dyed = is_dyed(a.tones, b.tones, best.place, few_colours=known.few_colours is not None)
+        best = replace(best, kind=MatchKind.EDITED) if dyed else best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
