@@ -1,9 +1,10 @@
 """One picture given the tones and colours of another, to see whether one change of them all sets the two apart.
 
-Light, contrast, gamma, white balance and saturation take each primary along a curve of its own, and mix the three: that
-is fitted robustly to all places, from the picture that kept its tones to the one that lost some, whose clipped places
-only tell on which side they lie. Curves are splines with a penalty on their bends (Eilers and Marx 1996, "Flexible
-smoothing with B-splines and penalties"). What changed in one place by itself is no such change, and stays.
+Light, contrast, gamma, white balance and saturation take each primary along a curve of its own, and mix the three, or
+turn all hues by as much: that is fitted robustly to all places, from the picture that kept its tones to the one that
+lost some, whose clipped places only tell on which side they lie. Curves are splines with a penalty on their bends
+(Eilers and Marx 1996, "Flexible smoothing with B-splines and penalties"). What changed in one place by itself is no
+such change, and stays.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,14 @@ _AS_WELL = 1.6  # times what another leaves (squared), that a simpler change may
 # Of what sets most places apart, and of what varies, what one change may leave (squared); how many places most are.
 _LEFT, _PLACES = 0.25, 0.9
 _HALF = 0.5  # of all places
+# A turn of all hues: degrees at most, by how many half of the coloured places may miss it, levels between the highest
+# and the lowest primary of what is coloured, and how many samples must be; then the steps in degrees and times by which
+# it and the saturation are looked for, on one sample in three.
+_MOST_TURN, _UNEVEN, _COLOURED, _MIN_COLOURED = 30.0, 8.0, 16.0, 50
+_STEPS = (1.0, 0.5, 0.25)
+_WAYS = ((6.0, 1.0), (-6.0, 1.0), (0.0, 1.15), (0.0, 1 / 1.15))
+_LEAST_SATURATION, _MOST_SATURATION = 0.2, 2.0
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _RIM = np.ones((5, 5), np.uint8)
 
 
@@ -37,9 +46,13 @@ class _Change:
 
     curves: Float  # [3, 256] levels: of the red, green and blue that come out, by their own level
     mixed: Matrix  # [3, 3]: by the two others, times (level / 128 - 1)
+    turn: float = 0.0  # degrees, by which all hues are turned first
+    saturation: float = 1.0  # times, before that
 
     def applied(self, rgb: Float) -> Float:
         """Give colours [..., 3] in levels what the change makes of them."""
+        if self.turn:
+            rgb = _turned(rgb, self.turn, self.saturation)
         known = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
         own = np.stack([self.curves[channel][known[..., channel]] for channel in range(3)], axis=-1)
         return np.asarray(np.clip(own + (rgb / 128 - 1) @ self.mixed.T.astype(np.float32), 0, 255), np.float32)
@@ -51,7 +64,8 @@ class Toned:
 
     which: int  # of the two, 0 or 1
     colours: Colours  # its grey, Cr and Cb [h, w, 3]
-    mixed: bool  # curves of the primaries alone do not explain it
+    mixed: bool  # curves of the primaries, and a turn of all hues, do not explain it
+    turned: bool  # curves of the primaries alone do not explain it, and that with a turn of all hues does
 
 
 def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
@@ -79,7 +93,7 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
     rgb = cv2.cvtColor(colours_of((ours, theirs)[which]), cv2.COLOR_YCrCb2RGB).astype(np.float32)
     toned = np.rint(change.applied(rgb)).astype(np.uint8)
     colours = np.asarray(cv2.cvtColor(toned, cv2.COLOR_RGB2YCrCb), np.uint8)
-    return Toned(which, colours, bool(change.mixed.any()))
+    return Toned(which, colours, bool(change.mixed.any()), change.turn != 0)
 
 
 def _variance(colours: Float) -> float:
@@ -96,19 +110,67 @@ def _apart(one: Float, other: Float, *, share: float) -> float:
 def _simplest(known: Float, wanted: Float, mixed: _Change) -> _Change:
     """Return the simplest change of colours [n, 3] that explains half of the places as well as a mixed one.
 
-    The simplest is one curve for all primaries, as of light and gamma; then a curve each; then such that are mixed.
-    What is simple can hardly give one thing another hue and leave all else alone; and what only a lesser part of the
-    picture asks for may have been done to a thing.
+    The simplest is one curve for all primaries, as of light and gamma; then a curve each; then such after a turn of all
+    hues; then such that are mixed. What is simple can hardly give one thing another hue and leave all else alone; and
+    what only a lesser part of the picture asks for may have been done to a thing.
     """
     least = _apart(mixed.applied(known), wanted, share=_HALF)
     third = np.arange(len(known)), np.arange(len(known)) % 3  # of all primaries that is enough
     one = _curve(_fit(_splines(known[third]), wanted[third]))
-    each = [_curve(_fit(_splines(known[:, channel]), wanted[:, channel])) for channel in range(3)]
-    for curves in ([one] * 3, each):
-        change = _Change(np.stack(curves), np.zeros((3, 3)))
-        if _apart(change.applied(known), wanted, share=_HALF) <= _AS_WELL * least:
+    alike = _Change(np.stack([one] * 3), np.zeros((3, 3)))
+    for way in (lambda *_: alike, _by_curves, _by_hue):
+        change = way(known, wanted)
+        if change is not None and _apart(change.applied(known), wanted, share=_HALF) <= _AS_WELL * least:
             return change
     return mixed
+
+
+def _by_curves(known: Float, wanted: Float, turn: float = 0.0, saturation: float = 1.0) -> _Change:
+    """Fit a curve for each primary, after a turn of all hues and another saturation."""
+    reached = _turned(known, turn, saturation) if turn else known
+    curves = [_curve(_fit(_splines(reached[:, channel]), wanted[:, channel])) for channel in range(3)]
+    return _Change(np.stack(curves), np.zeros((3, 3)), turn, saturation)
+
+
+def _by_hue(known: Float, wanted: Float) -> _Change | None:
+    """Fit a turn of all hues by as much, a saturation, and curves; None where hues turned by much, or unevenly."""
+    hues = [_hsv(colours)[:, 0] for colours in (known, wanted)]
+    spreads = [np.ptp(colours, axis=1) for colours in (known, wanted)]
+    coloured = np.minimum(*spreads) > _COLOURED
+    if coloured.sum() < _MIN_COLOURED:
+        return None
+    off = (hues[1][coloured] - hues[0][coloured] + 180) % 360 - 180
+    turn = median(off)
+    if abs(turn) > _MOST_TURN or median(np.abs(off - turn)) > _UNEVEN:
+        return None
+    saturation = median(spreads[1][coloured] / spreads[0][coloured])
+    best = turn, min(max(saturation, _LEAST_SATURATION), _MOST_SATURATION)
+    some = known[::3], wanted[::3]
+
+    def left(at: tuple[float, float]) -> float:
+        return _apart(_by_curves(*some, *at).applied(some[0]), some[1], share=_HALF)
+
+    least = left(best)
+    for step in _STEPS:
+        for degrees, times in _WAYS:
+            there = best[0] + degrees * step, best[1] * times**step
+            found = left(there)
+            if found < least:
+                best, least = there, found
+    return _by_curves(known, wanted, *best) if abs(best[0]) <= _MOST_TURN else None
+
+
+def _turned(rgb: Float, turn: float, saturation: float) -> Float:
+    """Change the saturation of colours [..., 3] in levels, and turn their hues by degrees, as programs do it in HSV."""
+    grey = (rgb @ _GREY)[..., None]
+    hsv = _hsv(np.asarray(np.clip(grey + saturation * (rgb - grey), 0, 255).reshape(-1, 3), np.float32))
+    hsv[:, 0] = (hsv[:, 0] + turn) % 360
+    return np.asarray(cv2.cvtColor(hsv[:, None], cv2.COLOR_HSV2RGB).reshape(rgb.shape) * 255, np.float32)
+
+
+def _hsv(rgb: Float) -> Float:
+    """Give colours [n, 3] in levels as hue in degrees, saturation and value, up to 1."""
+    return np.asarray(cv2.cvtColor((rgb / 255).astype(np.float32)[:, None], cv2.COLOR_RGB2HSV)[:, 0], np.float32)
 
 
 def _mixed(known: Float, wanted: Float) -> _Change:

@@ -162,7 +162,7 @@ def _judge_toned(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     """Give one the tones and colours of the other, and look again: nothing of a change of the whole is left then.
 
     A mixture of the primaries can give one thing another hue, and whatever has one hue alone any other, so it makes
-    no copy.
+    no copy; a turn of all hues by a little does.
     """
     copied = best.kind is MatchKind.COPY
     if best.recoloured < (MIN_SURELY_TONED if copied else MIN_TONED):
@@ -178,7 +178,7 @@ def _judge_toned(a: Prepared, b: Prepared, settings: VerifySettings, known: Know
     explained = not toned.mixed and judged.recoloured <= MAX_LEFT_TONED
     if copied:
         differs = stands_out(judged.seen, judged.framing, judged.recoloured, settings)
-        if explained:
+        if explained and not toned.turned:
             differs |= is_stained(ours.tones, theirs.tones, judged.place, judged.seen, TONED, few_colours=False)
         return replace(judged, kind=MatchKind.EDITED, recoloured=best.recoloured) if differs else best
     seen = judged.seen

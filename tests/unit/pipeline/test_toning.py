@@ -151,6 +151,34 @@ def test_light_and_hue_take_each_colour_to_another_and_a_tint_does_not(seed: int
     assert kind(original, change(tinted(original))) is not MatchKind.COPY
 
 
+def hues_turned(pixels: Pixels, degrees: float) -> Pixels:
+    hsv = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + degrees) % 360
+    return levels(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255)
+
+
+@pytest.mark.parametrize("degrees", [-22, -14, 14, 22])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_mild_turn_of_all_hues_makes_a_copy(seed: int, degrees: float) -> None:
+    original = clouds(seed)
+    copy = hues_turned(original, degrees)
+    found = toned(original, copy)
+    assert found is not None
+    assert found.turned
+    assert not found.mixed
+    assert kind(original, copy) is MatchKind.COPY
+    assert kind(original, hues_turned(tinted(original), degrees)) is not MatchKind.COPY
+
+
+def test_hues_that_turned_unevenly_or_by_much_are_no_turn_of_all() -> None:
+    original = clouds(2)
+    halves = np.hstack([hues_turned(original[:, :200], 20), hues_turned(original[:, 200:], -20)])
+    for other in (halves, hues_turned(original, 70)):
+        found = toned(original, other)
+        assert found is None or not found.turned
+        assert kind(original, other) is not MatchKind.COPY
+
+
 def product(hue: int) -> Pixels:
     """Draw a thing of one hue, with shades and folds, on white."""
     noise = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (288, 384)).astype(np.float32), (0, 0), 5)
