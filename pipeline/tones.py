@@ -58,17 +58,9 @@ def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey,
     Saturation, white balance, hue and the way to grey change the grey of a recoloured picture by colour; `onto` maps
     pixels of the source to the target. Returns both greys, and how much colours or tones changed: from 1 on clearly.
     """
-    high, wide = target.small.shape[:2]
-    if min(high, wide, *source.small.shape[:2]) < 4:
+    if min(*target.small.shape[:2], *source.small.shape[:2]) < 4:
         return source.grey, target.grey, 0.0
-    cell = rescaling(wide / target.grey.shape[1], high / target.grey.shape[0])
-    small, size = source.small, source.grey.shape
-    of_small = rescaling(size[1] / small.shape[1], size[0] / small.shape[0])
-    shrunk = np.asarray(cell @ onto @ of_small)
-    scale = float(np.sqrt(abs(np.linalg.det(shrunk[:2, :2]))))
-    if scale < 0.75:
-        small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)), np.uint8)
-    drawn = cv2.warpPerspective(small, shrunk, (wide, high))
+    drawn = draw_small(source, target, onto)
     reached = np.flatnonzero(drawn[..., 1])  # no colour has a Cr of 0, so that stands for outside
     if len(reached) < 64:
         return source.grey, target.grey, 0.0
@@ -95,22 +87,27 @@ def rescaling(across: float, down: float) -> Matrix:
 def halves_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
     """Return the finer of two pictures, the other, and what maps pixels of the first to it, both at half their size."""
     source, target = (theirs, ours) if place.swapped else (ours, theirs)
-    return source, target, _reduced(place.onto, (source.grey, source.chroma), (target.grey, target.chroma))
-
-
-def smalls_onto(ours: Tones, theirs: Tones, place: Placement) -> tuple[Tones, Tones, Matrix]:
-    """Return the same for both at a quarter of their size."""
-    source, target = (theirs, ours) if place.swapped else (ours, theirs)
-    return source, target, _reduced(place.onto, (source.grey, source.small), (target.grey, target.small))
-
-
-def _reduced(onto: Matrix, source: tuple[Colours, Colours], target: tuple[Colours, Colours]) -> Matrix:
-    """Turn a map from one picture to another into that between reduced ones; each pair is whole and reduced."""
     of_source, of_target = (
-        rescaling(whole.shape[1] / reduced.shape[1], whole.shape[0] / reduced.shape[0])
-        for whole, reduced in (source, target)
+        rescaling(tones.grey.shape[1] / tones.chroma.shape[1], tones.grey.shape[0] / tones.chroma.shape[0])
+        for tones in (source, target)
     )
-    return np.asarray(np.linalg.inv(of_target) @ onto @ of_source)
+    return source, target, np.asarray(np.linalg.inv(of_target) @ place.onto @ of_source)
+
+
+def draw_small(source: Tones, target: Tones, onto: Matrix) -> Colours:
+    """Draw a picture where it lies on another, at a quarter of the size: grey, Cr and Cb [h, w, 3], Cr of 0 outside.
+
+    `onto` maps pixels of the source to the target.
+    """
+    high, wide = target.small.shape[:2]
+    cell = rescaling(wide / target.grey.shape[1], high / target.grey.shape[0])
+    small, size = source.small, source.grey.shape
+    of_small = rescaling(size[1] / small.shape[1], size[0] / small.shape[0])
+    shrunk = np.asarray(cell @ onto @ of_small)
+    scale = float(np.sqrt(abs(np.linalg.det(shrunk[:2, :2]))))
+    if scale < 0.75:
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)), np.uint8)
+    return np.asarray(cv2.warpPerspective(small, shrunk, (wide, high)), np.uint8)
 
 
 def to_primaries(tones: Float) -> Float:

@@ -23,6 +23,7 @@ from tests.scenes import draw
 SIZE = (384, 288)
 TEAL, PINK, SALMON, OCHRE = (75, 196, 200), (196, 160, 186), (239, 80, 97), (150, 118, 98)
 Colour = tuple[int, int, int]
+Gains = tuple[float, float, float]
 
 
 def product(colour: Colour, wall: Colour = (250, 250, 250)) -> Pixels:
@@ -123,6 +124,76 @@ def test_the_nearest_of_few_colours_is_no_dye_and_another_colour_is() -> None:
     assert verify(prepare(product(TEAL)), dyed, VerifySettings(), facts).kind is MatchKind.EDITED
 
 
+def chroma(levels: float, degrees: float, grey: float = 130.0) -> Colour:
+    """Give a colour so many levels of chroma away from a grey, in a direction."""
+    red, blue = levels * np.cos(np.radians(degrees)), levels * np.sin(np.radians(degrees))
+    return round(grey + 1.403 * red), round(grey - 0.714 * red - 0.344 * blue), round(grey + 1.773 * blue)
+
+
+WALL = (168, 168, 168)
+
+
+@pytest.mark.parametrize(("degrees", "dyed"), [(25, False), (50, True), (170, True)])
+def test_only_a_long_turn_is_one(degrees: float, dyed: bool) -> None:
+    assert laid(product(chroma(30, 20), WALL), product(chroma(30, 20 + degrees), WALL)) is dyed
+
+
+def test_pale_colours_tell_less_where_they_are_few() -> None:
+    pair = product(chroma(9, 20), WALL), product(chroma(9, 200), WALL)
+    assert laid(*pair)
+    assert not laid(*pair, few_colours=True)
+    assert laid(product(chroma(16, 20), WALL), product(chroma(16, 200), WALL), few_colours=True)
+
+
+def banded(share: float, coloured: float, colour: Colour) -> Pixels:
+    """Draw a picture of which a share is of one colour, another of a second, and the rest grey."""
+    rows = np.linspace(0, 1, SIZE[1])[:, None, None]
+    noise = np.random.default_rng(1).normal(0, 1, (SIZE[1], SIZE[0], 1))
+    picture = np.where(rows < share, colour, np.where(rows < share + coloured, chroma(15, 100), WALL))
+    return np.asarray(np.clip(picture + noise, 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize(("coloured", "dyed"), [(0.15, False), (0.45, True)])
+def test_much_that_is_coloured_must_stay(coloured: float, dyed: bool) -> None:
+    pale, vivid = (banded(0.2, coloured, chroma(levels, 20)) for levels in (8, 32))
+    assert laid(pale, vivid) is dyed
+
+
+def test_what_a_little_of_a_picture_does_is_not_asked() -> None:
+    assert not laid(banded(0.03, 0.5, chroma(8, 20)), banded(0.03, 0.5, chroma(32, 20)))
+
+
+@pytest.mark.parametrize("light", [0.75, 1.3])
+def test_another_light_on_top_hides_no_dye(light: float) -> None:
+    dyed = np.asarray(np.clip(light * product((170, 150, 190), WALL).astype(float), 0, 255), np.uint8)
+    assert laid(product((72, 3, 100), WALL), dyed)
+
+
+def with_black(share: float) -> Pixels:
+    picture = np.asarray(draw(5, SIZE), np.uint8).copy()
+    picture[: round(share * SIZE[1])] = 0
+    return picture
+
+
+@pytest.mark.parametrize("gains", [(1.3, 1.0, 0.6), (0.6, 1.0, 1.3)])
+def test_black_stays_whatever_is_done_and_tells_nothing(gains: Gains) -> None:
+    picture = with_black(0.5)
+    assert not laid(picture, np.asarray(np.clip(picture * np.array(gains), 0, 255), np.uint8))
+    grey = picture.mean(axis=2, keepdims=True)
+    assert not laid(picture, np.asarray(np.clip(grey * np.array([1.07, 0.92, 0.72]), 0, 255), np.uint8))
+
+
+@pytest.mark.parametrize("degrees", [-20, 12, 20])
+@pytest.mark.parametrize("colour", [(225, 120, 40), (60, 90, 200)])
+def test_a_mild_turn_of_hue_before_a_grey_wall_is_one_of_the_whole(colour: Colour, degrees: float) -> None:
+    picture = product(colour, WALL)
+    hsv = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + degrees) % 360
+    assert not laid(picture, np.asarray(np.rint(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)), np.uint8))
+
+
 def test_too_little_tells_nothing() -> None:
-    tiny = np.full((12, 12, 3), (75, 196, 200), np.uint8)
-    assert not laid(tiny, np.full((12, 12, 3), (196, 172, 186), np.uint8))
+    one, other = (np.full((32, 32, 3), colour, np.uint8) for colour in (TEAL, PINK))
+    one[:20] = other[:20] = 250
+    assert not laid(one, other)
+    assert laid(one.repeat(5, 0).repeat(5, 1), other.repeat(5, 0).repeat(5, 1))
