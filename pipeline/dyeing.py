@@ -61,7 +61,7 @@ def is_dyed(ours: Tones, theirs: Tones, place: Placement, *, few_colours: bool) 
     limits = _FEW_COLOURS if few_colours else _USUAL
     chroma = _length(one[:, 1:] - other[:, 1:])
     stays = (chroma < _SAME) & (np.maximum(one[:, 0], other[:, 0]) >= _BLACK)
-    if stays.mean() <= _UNTURNED:
+    if stays.mean() <= _UNTURNED or (chroma > limits.beside).mean() <= min(_TURNED, _CHANGED_SHARE):
         return False
     if _turned(one, other, limits.beside).mean() > _TURNED:
         return True

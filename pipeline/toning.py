@@ -7,6 +7,7 @@ lost some, whose clipped places only tell on which side they lie. Curves are spl
 such change, and stays.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,6 +37,7 @@ _MOST_TURN, _UNEVEN, _COLOURED, _MIN_COLOURED = 30.0, 8.0, 16.0, 50
 _STEPS = (1.0, 0.5, 0.25)
 _WAYS = ((6.0, 1.0), (-6.0, 1.0), (0.0, 1.15), (0.0, 1 / 1.15))
 _LEAST_SATURATION, _MOST_SATURATION = 0.2, 2.0
+_HOPELESS = 6.0  # times what is enough, that no better turn mends
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _RIM = np.ones((5, 5), np.uint8)
 
@@ -114,15 +116,19 @@ def _simplest(known: Float, wanted: Float, mixed: _Change) -> _Change:
     hues; then such that are mixed. What is simple can hardly give one thing another hue and leave all else alone; and
     what only a lesser part of the picture asks for may have been done to a thing.
     """
-    least = _apart(mixed.applied(known), wanted, share=_HALF)
-    third = np.arange(len(known)), np.arange(len(known)) % 3  # of all primaries that is enough
-    one = _curve(_fit(_splines(known[third]), wanted[third]))
-    alike = _Change(np.stack([one] * 3), np.zeros((3, 3)))
-    for way in (lambda *_: alike, _by_curves, _by_hue):
-        change = way(known, wanted)
-        if change is not None and _apart(change.applied(known), wanted, share=_HALF) <= _AS_WELL * least:
+    enough = _AS_WELL * _apart(mixed.applied(known), wanted, share=_HALF)
+    for change in _simpler(known, wanted, enough):
+        if change is not None and _apart(change.applied(known), wanted, share=_HALF) <= enough:
             return change
     return mixed
+
+
+def _simpler(known: Float, wanted: Float, enough: float) -> Iterator[_Change | None]:
+    third = np.arange(len(known)), np.arange(len(known)) % 3  # of all primaries that is enough
+    one = _curve(_fit(_splines(known[third]), wanted[third]))
+    yield _Change(np.stack([one] * 3), np.zeros((3, 3)))
+    yield _by_curves(known, wanted)
+    yield _by_hue(known, wanted, enough)
 
 
 def _by_curves(known: Float, wanted: Float, turn: float = 0.0, saturation: float = 1.0) -> _Change:
@@ -132,8 +138,11 @@ def _by_curves(known: Float, wanted: Float, turn: float = 0.0, saturation: float
     return _Change(np.stack(curves), np.zeros((3, 3)), turn, saturation)
 
 
-def _by_hue(known: Float, wanted: Float) -> _Change | None:
-    """Fit a turn of all hues by as much, a saturation, and curves; None where hues turned by much, or unevenly."""
+def _by_hue(known: Float, wanted: Float, enough: float) -> _Change | None:
+    """Fit a turn of all hues by as much, a saturation, and curves, where that may leave as little as is `enough`.
+
+    None where hues turned by much, or unevenly.
+    """
     hues = [_hsv(colours)[:, 0] for colours in (known, wanted)]
     spreads = [np.ptp(colours, axis=1) for colours in (known, wanted)]
     coloured = np.minimum(*spreads) > _COLOURED
@@ -151,6 +160,8 @@ def _by_hue(known: Float, wanted: Float) -> _Change | None:
         return _apart(_by_curves(*some, *at).applied(some[0]), some[1], share=_HALF)
 
     least = left(best)
+    if least > _HOPELESS * enough:
+        return None
     for step in _STEPS:
         for degrees, times in _WAYS:
             there = best[0] + degrees * step, best[1] * times**step
