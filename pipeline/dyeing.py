@@ -66,17 +66,17 @@ def is_dyed(ours: Tones, theirs: Tones, place: Placement, *, few_colours: bool) 
     if _turned(one, other, limits.beside).mean() > _TURNED:
         return True
     changed = chroma > limits.changed
+    if changed.mean() <= _CHANGED_SHARE:
+        return False
     coloured = stays & (np.minimum(_length(one[:, 1:]), _length(other[:, 1:])) > _COLOURED)
-    if changed.mean() > _CHANGED_SHARE:
-        if (coloured & (np.abs(one[:, 0] - other[:, 0]) < _SAME_GREY)).mean() > limits.stays:
-            return True
-        grey = _relit(one[:, 0], other[:, 0], stays)
-        same, both = stays & (grey < _SAME_GREY), changed & (grey > _CHANGED_GREY)
-        if (coloured & same).mean() > limits.stays and not _explained(one[changed], other[changed]):
-            return True
-        if same.mean() > _GREY_STAYS and both.mean() > _CHANGED_BOTH:
-            return not _explained(one[both], other[both])
-    return False
+    if (coloured & (np.abs(one[:, 0] - other[:, 0]) < _SAME_GREY)).mean() > limits.stays:
+        return True
+    grey = _relit(one[:, 0], other[:, 0], stays)
+    same, both = stays & (grey < _SAME_GREY), changed & (grey > _CHANGED_GREY)
+    if (coloured & same).mean() > limits.stays and not _explained(one[changed], other[changed]):
+        return True
+    in_both = same.mean() > _GREY_STAYS and both.mean() > _CHANGED_BOTH
+    return bool(in_both) and not _explained(one[both], other[both])
 
 
 def _explained(one: Float, other: Float) -> bool:
