@@ -145,11 +145,11 @@ def test_pale_colours_tell_less_where_they_are_few() -> None:
     assert laid(product(chroma(16, 20), WALL), product(chroma(16, 200), WALL), few_colours=True)
 
 
-def banded(share: float, coloured: float, colour: Colour) -> Pixels:
-    """Draw a picture of which a share is of one colour, another of a second, and the rest grey."""
+def banded(share: float, coloured: float, colour: Colour, second: float = 15.0) -> Pixels:
+    """Draw a picture of which a share is of one colour, another of a second with so much chroma, and the rest grey."""
     rows = np.linspace(0, 1, SIZE[1])[:, None, None]
     noise = np.random.default_rng(1).normal(0, 1, (SIZE[1], SIZE[0], 1))
-    picture = np.where(rows < share, colour, np.where(rows < share + coloured, chroma(15, 100), WALL))
+    picture = np.where(rows < share, colour, np.where(rows < share + coloured, chroma(second, 100), WALL))
     return np.asarray(np.clip(picture + noise, 0, 255), np.uint8)
 
 
@@ -157,6 +157,21 @@ def banded(share: float, coloured: float, colour: Colour) -> Pixels:
 def test_much_that_is_coloured_must_stay(coloured: float, dyed: bool) -> None:
     pale, vivid = (banded(0.2, coloured, chroma(levels, 20)) for levels in (8, 32))
     assert laid(pale, vivid) is dyed
+
+
+def test_what_hardly_has_a_colour_contradicts_no_saturation() -> None:
+    pale, vivid = (banded(0.2, 0.6, chroma(levels, 20), second=5) for levels in (8, 32))
+    assert not laid(pale, vivid)
+
+
+def test_what_is_coloured_and_became_lighter_and_darker_did_not_stay() -> None:
+    pale, vivid = (banded(0.2, 0.45, chroma(levels, 20)) for levels in (8, 32))
+    uneven = np.where(np.arange(SIZE[0])[:, None] < SIZE[0] // 2, 15, -15)
+    changed = vivid.copy()
+    band = np.s_[round(0.2 * SIZE[1]) :]
+    changed[band] = np.clip(vivid[band] + uneven, 0, 255)
+    assert laid(pale, vivid)
+    assert not laid(pale, changed)
 
 
 def test_what_a_little_of_a_picture_does_is_not_asked() -> None:
