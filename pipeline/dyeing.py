@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float
 from pipeline.framing import Placement
 from pipeline.tones import Tones, draw_small, to_primaries
-from pipeline.typical import median
+from pipeline.typical import median, variance
 
 _MEAN = (3, 3)  # places, four pixels of a preview each: over so many, what storing adds is little
 _RIM = np.ones((5, 5), np.uint8)
@@ -144,7 +144,7 @@ def _lay(ours: Tones, theirs: Tones, place: Placement) -> tuple[Float, Float] | 
     if inside.sum() < _ENOUGH:
         return None
     one, other = (cv2.blur(picture, _MEAN).astype(np.float32)[inside] - _MIDDLE for picture in (drawn, target.small))
-    return (one, other) if np.var(one[:, 1:], axis=0).sum() >= np.var(other[:, 1:], axis=0).sum() else (other, one)
+    return (one, other) if variance(one[:, 1:]) >= variance(other[:, 1:]) else (other, one)
 
 
 def _length(chroma: Float) -> Float:

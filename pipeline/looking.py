@@ -13,7 +13,7 @@ from store.errors import StateError
 from store.records import Level, MatchKind, StoredLook
 
 _FEW = 3  # pairs: so many are looked at sooner than sent away
-_PAIRS = 2  # of a task
+_PAIRS = 4  # of a task
 
 Pair = tuple[int, int]
 Ask = Callable[[Sequence[LookTask]], Sequence[object]]  # one answer for each task: that of `look`, or a failure
@@ -32,8 +32,10 @@ def look_ahead(knowledge: Knowledge, arrived: Iterable[int], ask: Ask) -> None:
         return
     firsts = [(image_id, keepers[0]) for image_id, keepers in wanted.items()]
     copies = {pair[0] for pair, look in _look_at(knowledge, firsts, ask) if look.kind is MatchKind.COPY}
-    rest = [(image_id, other) for image_id, keepers in wanted.items() for other in keepers[1:]]
-    _look_at(knowledge, [pair for pair in rest if pair[0] not in copies], ask)
+    others = {image_id: keepers[1:] for image_id, keepers in wanted.items() if image_id not in copies}
+    rest = [(image_id, other) for image_id, keepers in others.items() for other in keepers]
+    # One keeper after the other, each beside all that arrived: those few are what a process keeps at hand.
+    _look_at(knowledge, sorted(rest, key=lambda pair: pair[::-1]), ask)
 
 
 def _keepers_near(knowledge: Knowledge, image_id: int) -> list[int]:

@@ -14,7 +14,7 @@ from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
 from pipeline.tones import SAMPLES, Tones, halves_onto
-from pipeline.typical import median, quantile
+from pipeline.typical import median, quantile, variance
 
 _MOST_GAIN = 1.2  # from the more colourful picture to the other
 _ROUNDS = 4
@@ -86,17 +86,22 @@ def _hues_changed(ours: Tones, theirs: Tones, place: Placement, least: float) ->
     inside = np.flatnonzero(reached)
     inside = inside[:: max(len(inside) // SAMPLES, 1)]
     samples = [picture.reshape(-1, 2)[inside] for picture in (first, second)]
-    if np.var(samples[0], axis=0).sum() < np.var(samples[1], axis=0).sum():
+    if variance(samples[0]) < variance(samples[1]):
         first, second = second, first
         samples.reverse()
     gain, shift = _fit(*samples)
     expected = (gain * first + shift).astype(np.float32)
     share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
-    near, far = (
-        np.minimum(_length(_outside(second, expected, around)), _length(_outside(expected, second, around))) - share
-        for around in (_AROUND, _RIM)
-    )
-    found = _has_patch(far, reached, _ANYWHERE, (0.0, 0.5)) or _has_patch(near, reached, least, _USUAL_CHROMA)
+
+    def beyond(around: Grey) -> Float:
+        far = _length(_outside(second, expected, around)), _length(_outside(expected, second, around))
+        return np.asarray(np.minimum(*far) - share, np.float32)
+
+    near = beyond(_AROUND)
+    if near[reached > 0].max() <= min(least, _ANYWHERE):  # beyond all levels around, nothing lies further off
+        return False
+    found = _has_patch(near, reached, least, _USUAL_CHROMA)
+    found = found or _has_patch(beyond(_RIM), reached, _ANYWHERE, (0.0, 0.5))
     return found and not _was_toned(*map(_off_tone, (ours, theirs)))
 
 
@@ -116,19 +121,22 @@ def _off_tone(tones: Tones) -> Float:
     return np.asarray(np.abs(fit.T @ terms - chroma.T).max(axis=0), np.float32)
 
 
-def _fit(ours: Float, theirs: Float) -> tuple[float, Float]:
+def _fit(ours: Float, theirs: Float) -> tuple[float, NDArray[np.float64]]:
     """Fit one gain and a shift of chroma [n, 2] robustly: what most places go by."""
-    gain, shift = 1.0, np.array([median(theirs[:, channel] - ours[:, channel]) for channel in (0, 1)], np.float32)
+    known, wanted = (np.ascontiguousarray(colours.T, np.float64) for colours in (ours, theirs))
+    gain, shift = 1.0, np.array([[median(off)] for off in wanted - known])
     for _ in range(_ROUNDS):
-        off = np.linalg.norm(theirs - gain * ours - shift, axis=1)
-        weight = (1 / (1 + (off / _USUAL) ** 2))[:, None]
+        off = wanted - gain * known - shift
+        weight = 1 / (1 + (off[0] * off[0] + off[1] * off[1]) / _USUAL**2)
         total = float(weight.sum())
-        middle, reached = (np.asarray((weight * part).sum(axis=0) / total) for part in (ours, theirs))
-        spread = float((weight * (ours - middle) ** 2).sum()) + total  # as if all colours were a level apart
-        shared = float((weight * (ours - middle) * (theirs - reached)).sum()) + gain * total
+        middle, reached = ((part @ weight / total)[:, None] for part in (known, wanted))
+        apart = known - middle
+        weighted = weight * apart
+        spread = float((weighted * apart).sum()) + total  # as if all colours were a level apart
+        shared = float((weighted * (wanted - reached)).sum()) + gain * total
         gain = min(max(shared / spread, 0.0), _MOST_GAIN)
-        shift = np.asarray(reached - gain * middle, np.float32)
-    return gain, shift
+        shift = reached - gain * middle
+    return gain, shift[:, 0]
 
 
 def _outside(levels: Float, other: Float, around: Grey = _AROUND) -> Float:

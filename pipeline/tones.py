@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
-from pipeline.typical import Real, median, quantile
+from pipeline.typical import Real, median, quantile, variance
 
 Colours = NDArray[np.uint8]
 
@@ -71,7 +71,7 @@ def mix_colours(source: Tones, target: Tones, onto: Matrix) -> tuple[Grey, Grey,
     if changed < 1:
         return source.grey, target.grey, changed
     ours, theirs = pair.astype(np.float64) - [0, 128, 128]
-    if np.var(ours[:, 1:], axis=0).sum() >= np.var(theirs[:, 1:], axis=0).sum():
+    if variance(ours[:, 1:]) >= variance(theirs[:, 1:]):
         return _mixed(source, ours, theirs[:, 0]), target.grey, changed
     return source.grey, _mixed(target, theirs, ours[:, 0]), changed
 

@@ -19,7 +19,7 @@ from pipeline.alignment import Float, Grey, Matrix
 from pipeline.framing import Placement
 from pipeline.palettes import colours_of
 from pipeline.tones import Colours, Tones, halves_onto, to_primaries
-from pipeline.typical import median
+from pipeline.typical import median, variance
 
 _SPLINES, _BEND = 15, 10.0  # of each curve; weight of its bends
 _ROUNDS = 4
@@ -56,8 +56,10 @@ class _Change:
         if self.turn:
             rgb = _turned(rgb, self.turn, self.saturation)
         known = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
-        own = np.stack([self.curves[channel][known[..., channel]] for channel in range(3)], axis=-1)
-        return np.asarray(np.clip(own + (rgb / 128 - 1) @ self.mixed.T.astype(np.float32), 0, 255), np.float32)
+        own = cv2.LUT(known.reshape(-1, 1, 3), np.ascontiguousarray(self.curves.T[None])).reshape(rgb.shape)
+        if self.mixed.any():
+            own = own + (rgb / 128 - 1) @ self.mixed.T.astype(np.float32)
+        return np.asarray(np.clip(own, 0, 255), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +89,8 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
     left = [_apart(change.applied(pair[n]), pair[1 - n], share=_PLACES) for n, change in enumerate(mixed)]
     # The one that lost tones is a function of the other, and not the other way round; but it varies less, so that what
     # is left is held against that (and against a level, where one is flat).
-    source = int(left[1] * (_variance(pair[1]) + 1) < left[0] * (_variance(pair[0]) + 1))
-    if left[source] > _LEFT * min(_apart(*pair, share=_PLACES), _variance(pair[1 - source])):
+    source = int(left[1] * (variance(pair[1]) + 1) < left[0] * (variance(pair[0]) + 1))
+    if left[source] > _LEFT * min(_apart(*pair, share=_PLACES), variance(pair[1 - source])):
         return None
     change = _simplest(pair[source], pair[1 - source], mixed[source])
     which = source ^ int(place.swapped)
@@ -98,13 +100,10 @@ def tone_as(ours: Tones, theirs: Tones, place: Placement) -> Toned | None:
     return Toned(which, colours, bool(change.mixed.any()), change.turn != 0)
 
 
-def _variance(colours: Float) -> float:
-    return float(colours.var(axis=0).sum())
-
-
 def _apart(one: Float, other: Float, *, share: float) -> float:
     """Measure what sets apart the colours [n, 3] of the share of places that differ least, squared."""
-    squared = np.square(one - other).sum(axis=1)
+    off = one - other
+    squared = np.einsum("nc,nc->n", off, off)
     most = max(int(share * len(squared)), 1)
     return float(np.partition(squared, most - 1)[:most].mean()) + 1  # a level is what rounding leaves
 
@@ -189,7 +188,7 @@ def _mixed(known: Float, wanted: Float) -> _Change:
     curves, mixed = [], np.zeros((3, 3))
     for channel in range(3):
         others = [other for other in range(3) if other != channel]
-        fit = _fit(np.column_stack([_splines(known[:, channel]), known[:, others] / 128 - 1]), wanted[:, channel])
+        fit = _fit(np.vstack([_splines(known[:, channel]), known[:, others].T / 128 - 1]), wanted[:, channel])
         curves.append(_curve(fit))
         mixed[channel, others] = fit[_SPLINES:]
     return _Change(np.stack(curves), mixed)
@@ -197,20 +196,20 @@ def _mixed(known: Float, wanted: Float) -> _Change:
 
 def _curve(fit: NDArray[np.floating]) -> Float:
     """Give a fitted curve as a table [256]."""
-    return np.asarray(_table() @ fit[:_SPLINES], np.float32)
+    return np.asarray(fit[:_SPLINES] @ _table(), np.float32)
 
 
 def _fit(terms: Matrix, wanted: Float) -> NDArray[np.floating]:
-    """Fit weights of the terms [n, k] robustly. Clipped levels count where the fit does not reach that far."""
+    """Fit weights of the terms [k, n] robustly. Clipped levels count where the fit does not reach that far."""
     dark, bright = wanted < _DARK, wanted > _BRIGHT
     open_ended = dark | bright
     used = ~open_ended if (~open_ended).sum() >= _ENOUGH // 3 else np.ones(len(wanted), np.bool_)
     weight = used.astype(np.float64)
-    fit: NDArray[np.floating] = np.zeros(terms.shape[1])
+    fit: NDArray[np.floating] = np.zeros(len(terms))
     for _ in range(_ROUNDS):
-        weighted = terms.T * weight
-        fit = np.linalg.solve(weighted @ terms + _bends(terms.shape[1]), weighted @ wanted)
-        reached = terms @ fit
+        weighted = terms * weight
+        fit = np.linalg.solve(weighted @ terms.T + _bends(len(terms)), weighted @ wanted)
+        reached = fit @ terms
         used = ~open_ended | (dark & (reached > _DARK)) | (bright & (reached < _BRIGHT))
         off = np.abs(reached - wanted)
         typical = median(off[used]) if used.any() else 0.0
@@ -228,20 +227,20 @@ def _bends(terms: int) -> Matrix:
 
 
 def _splines(levels: Float) -> Matrix:
-    """Give the cubic B-splines of levels [n], to the nearest: [n, 15]."""
-    return _table()[np.rint(levels).astype(np.intp)]
+    """Give the cubic B-splines of levels [n], to the nearest: [15, n]."""
+    return _table()[:, np.rint(levels).astype(np.intp)]
 
 
 @cache
 def _table() -> Matrix:
-    """Give the splines of all levels: [256, 15]."""
+    """Give the splines of all levels: [15, 256]."""
     at = np.arange(256) / 255 * (_SPLINES - 3)
     first = np.minimum(at.astype(np.intp), _SPLINES - 4)
     part = at - first
-    terms = np.zeros((256, _SPLINES))
+    terms = np.zeros((_SPLINES, 256))
     parts = (1 - part) ** 3, 3 * part**3 - 6 * part**2 + 4, -3 * part**3 + 3 * part**2 + 3 * part + 1, part**3
     for place, weight in enumerate(parts):
-        terms[np.arange(256), first + place] = weight / 6
+        terms[first + place, np.arange(256)] = weight / 6
     return terms
 
 

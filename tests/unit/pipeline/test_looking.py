@@ -73,6 +73,19 @@ def test_an_arrival_is_looked_at_beside_every_keeper_near_it_once(tmp_path: Path
     world.close()
 
 
+def test_one_known_picture_is_done_with_before_the_next(tmp_path: Path, looks: Looks) -> None:
+    world, asked = World(tmp_path / "state"), Asked()
+    first, second, *known = family()
+    admit(world, *known)
+    world.flow.ask = asked
+    admit(world, first, second)
+    arrived = {first.sha256, second.sha256}
+    turns = [*({*pair} - arrived for pair in asked.rounds[1])]
+    order = [other for number, other in enumerate(turns) if number == 0 or other != turns[number - 1]]
+    assert len(order) == len({frozenset(other) for other in order}), "previews stay at hand while they are needed"
+    world.close()
+
+
 def test_what_a_copy_of_the_likeliest_is_spares_the_rest(tmp_path: Path, looks: Looks) -> None:
     world, asked = World(tmp_path / "state"), Asked()
     known = [Content(c.number, pixels=c.pixels, degrees=c.degrees, scene=c.number % 250 + 1) for c in family()]
