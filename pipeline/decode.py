@@ -62,7 +62,9 @@ _MP_ENTRY = 0xB002  # CIPA DC-007: the list of pictures in a JPEG
 # In the XMP of a JPEG: a film, or a gain map (Ultra HDR), lies behind the picture.
 _MORE_BEHIND = (b'MotionPhoto="1"', b'MicroVideo="1"', b"hdrgm:Version")
 _FILM_BEHIND = b"MotionPhoto_Data"  # the same without XMP
-_LIGHT = 200.0  # mean grey of what is visible: on white, little would be left of it
+# What is visible is light from this mean grey on. On white, nothing is seen of what is lighter than this shade; so much
+# that is darker is enough: white logos have up to 1.6 % (their edges), windows, diagrams and drawings from 4 %.
+_LIGHT, _SHADE, _ENOUGH_SHADE = 200.0, 192, 0.02
 
 # What Pillow's readers are seen to raise on damaged input. Not MemoryError: that is no fault of the file.
 _PILLOW_ERRORS = (
@@ -301,14 +303,18 @@ def _ground(layered: Image.Image, alpha: Image.Image) -> tuple[int, int, int]:
     """Choose what a transparent picture is laid on.
 
     White, as most viewers and converters do, so that a flattened copy looks the same. But a white logo on white
-    would be an empty page: what is itself light is laid on black.
+    would be an empty page: what is all light is laid on black. A diagram or a window is light, too, but dark words in
+    it, and beside it, show on white, where black would hide some of them.
     """
     opacity = np.asarray(alpha)
     visible = int(opacity.sum(dtype=np.int64))
     if not visible:
         return 255, 255, 255
-    light = int(np.einsum("ij,ij->", np.asarray(layered.convert("L")), opacity, dtype=np.int64)) / visible
-    return (0, 0, 0) if light > _LIGHT else (255, 255, 255)
+    grey = np.asarray(layered.convert("L"))
+    light = int(np.einsum("ij,ij->", grey, opacity, dtype=np.int64)) / visible
+    if light <= _LIGHT or int(opacity[grey < _SHADE].sum(dtype=np.int64)) >= _ENOUGH_SHADE * visible:
+        return 255, 255, 255
+    return 0, 0, 0
 
 
 def _digest_of_layers(layered: Image.Image, orientation: int) -> bytes:
