@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from daemon.session import Session
 from daemon.terminal import Advance
 from daemon.workers import WorkerPool
+from pipeline.flow import SETTINGS_KEY
 from pipeline.matching import measured_by_another, remember_measurer
 from pipeline.measuring import MeasureTask
 from store.records import ImageState, Measurement, Observation
@@ -47,6 +48,8 @@ def _remake(session: Session, wanted: Mapping[str, ImageState], outdated: Set[in
     there = [path for path in wanted if os.path.lexists(path)]
     measured = _measure(session, wanted, there, advance) if there else set()
     left = outdated & {image.id for image in wanted.values()} - measured
+    if measured:
+        session.catalog.remember(SETTINGS_KEY, "")  # judging is due, should this break off before
     if outdated:
         remember_measurer(session.catalog, left)
     made = sum(image.id in measured for image in lacking)
@@ -65,7 +68,6 @@ def _measure(session: Session, wanted: Mapping[str, ImageState], paths: Sequence
                 done += 1
                 image = wanted[task.path]
                 if isinstance(result, Measurement) and result.hashes.sha256 == image.sha256:
-                    session.flow.knowledge.previews.write(image.sha256, result.preview)
                     _measured_again(session, image.id, result)
                     measured.add(image.id)
             advance(done, len(paths))
@@ -95,7 +97,11 @@ def _lacks_traces(seen: Observation) -> bool:
 
 
 def _measured_again(session: Session, image_id: int, result: Measurement) -> None:
-    """Store what was measured; the judging that follows a remake goes by it."""
+    """Store what was measured; the judging that follows a remake goes by it, and embeds what looks otherwise now."""
     seen = Observation(result.stat.size, result.picture, result.quality, result.hashes, result.traces)
+    previews, sha256 = session.flow.knowledge.previews, result.hashes.sha256
     with session.catalog.transaction():
         session.catalog.put_observation(image_id, seen)
+        if previews.read(sha256) != result.preview:
+            session.catalog.drop_embeddings(image_id)
+    previews.write(sha256, result.preview)  # last: should this break off, the old one tells that it is due

@@ -43,7 +43,7 @@ from store.records import (
 __all__ = ["Flow", "FlowSettings", "Seen", "open_knowledge"]
 
 _EMBED_BATCH = 32
-_SETTINGS_KEY = "judged_with"
+SETTINGS_KEY = "judged_with"  # by which rules a catalog was judged
 _ALL = 1 << 40
 
 
@@ -65,7 +65,7 @@ class Flow:
         self._models = Models(catalog, settings.embedding)
         self._warming = False
         self.ask: Ask | None = None  # worker processes that take second looks, where there are any
-        if catalog.remembered(_SETTINGS_KEY) is None:
+        if catalog.remembered(SETTINGS_KEY) is None:
             remember_measurer(catalog)
             self._remember_settings()
         self._open()
@@ -78,7 +78,7 @@ class Flow:
     @property
     def needs_rejudging(self) -> bool:
         """Whether settings or model changed since the catalog was judged, so that `rejudge` is due."""
-        return self._models.migrating or self._catalog.remembered(_SETTINGS_KEY) != self._fingerprint()
+        return self._models.migrating or self._catalog.remembered(SETTINGS_KEY) != self._fingerprint()
 
     def admit(self, batch: Sequence[Seen], now_ns: int) -> list[CatalogFile]:
         """Take in measured files; return every file whose verdict changed."""
@@ -372,7 +372,7 @@ class Flow:
 
     def _remember_settings(self) -> None:
         self._models.serve_wanted()
-        self._catalog.remember(_SETTINGS_KEY, self._fingerprint())
+        self._catalog.remember(SETTINGS_KEY, self._fingerprint())
         remember_verifier(self._catalog)
 
     def _open(self) -> None:

@@ -158,7 +158,7 @@ class Catalog:
         return gone
 
     def count_removals(self) -> int:
-        """Count the images ever deleted: an index snapshot from before a deletion is out of date."""
+        """Count images and embeddings ever deleted: an index snapshot from before a deletion is out of date."""
         return int(self.remembered(_REMOVALS_KEY) or 0)
 
     # -- files ------------------------------------------------------------------------------------------------------
@@ -315,12 +315,10 @@ class Catalog:
         row = self._execute(sql, (self._model(model_id), image_id)).fetchone()
         return None if row is None else np.frombuffer(row[0], np.float16).astype(np.float32)
 
-    def embeddings_after(
-        self, model_id: str, image_id: int, limit: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return up to `limit` embeddings with an id above `image_id`: (ids [n], float32 [n, d]), ascending."""
+    def embeddings_after(self, model_id: str, after: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return up to `limit` embeddings with an image id above `after`: (ids [n], float32 [n, d]), ascending."""
         sql = "SELECT image_id, vector FROM embeddings WHERE model = ? AND image_id > ? ORDER BY image_id LIMIT ?"
-        rows = self._execute(sql, (self._model(model_id), image_id, limit)).fetchall()
+        rows = self._execute(sql, (self._model(model_id), after, limit)).fetchall()
         ids = np.array([row[0] for row in rows], np.int64)
         raw = np.frombuffer(b"".join(row[1] for row in rows), np.float16).astype(np.float32)
         return ids, raw.reshape(len(rows), -1) if rows else raw.reshape(0, 0)
@@ -345,6 +343,11 @@ class Catalog:
             "WHERE f.image_id = i.id AND d.protected)) ORDER BY i.id LIMIT ?"
         )
         return [(row[0], bytes(row[1])) for row in self._execute(sql, (self._model(model_id), limit))]
+
+    def drop_embeddings(self, image_id: int) -> None:
+        """Delete an image's embeddings by all models: they were made of a preview that is no more."""
+        gone = self._execute("DELETE FROM embeddings WHERE image_id = ?", (image_id,)).rowcount
+        self.remember(_REMOVALS_KEY, str(self.count_removals() + gone))
 
     def drop_other_models(self, model_id: str) -> int:
         """Delete the embeddings of every other model; return how many."""

@@ -9,10 +9,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon.cli import _VERBS
+from daemon.config import load_settings
+from daemon.remaking import catch_up
+from daemon.session import Session
+from daemon.state import StateFolder
+from pipeline.indexes import Indexes
 from store.catalog import Catalog
+from store.previews import Previews
 from tests.e2e.command import COMMAND, dedupd, listing, scan, write_config
 from tests.gallery import Album
 
@@ -162,6 +169,44 @@ def test_a_scan_measures_first_what_an_earlier_version_measured(known: Known, tm
     assert catalog.remembered("measured_before") == "[]"
     catalog.close()
     assert dedupd("check", "--state", state, "--json").json["ok"]
+
+
+def test_what_is_drawn_anew_is_embedded_anew(known: Known, tmp_path: Path) -> None:
+    """An embedding was made of the preview that an earlier version drew, and finds the candidates."""
+    state, extra = tmp_path / "state", tmp_path / "extra"
+    shutil.copytree(known.state, state)
+    extra.mkdir()
+    catalog = Catalog(state / "catalog.sqlite3")
+    (model_id,) = (row[0] for row in catalog.database.conn.execute("SELECT model_id FROM models"))
+    ids, whole = catalog.embeddings_after(model_id, 0, 1000)
+    other, same = (int(image) for image in ids[:2])
+    unlike = [int((whole @ whole[number]).argmin()) for number in (0, 1)]
+    drawn = Previews(state / "previews")
+    drawn.write(catalog.image(other).sha256, drawn.read(catalog.image(int(ids[unlike[0]])).sha256) or b"")
+    for image, number in zip((other, same), unlike, strict=True):
+        catalog.put_embedding(image, model_id, whole[number])
+    catalog.remember("measured_by", "1")
+    dedupd("scan", extra, "--output", tmp_path / "out", "--state", state)
+    found = dict(zip(*catalog.embeddings_after(model_id, 0, 1000), strict=True))
+    assert np.abs(found[other] - whole[0]).max() < 0.01
+    assert np.array_equal(found[same], whole[unlike[1]]), "its preview came out as it was"
+    hits = Indexes(catalog, state / "vectors", model_id, whole.shape[1]).vectors.search(whole[:1], 1)[0]
+    assert int(hits[0, 0]) == other, "the index knows"
+    catalog.close()
+
+
+def test_what_was_measured_again_is_judged_again_whenever_that_broke_off(known: Known, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    with Session(StateFolder(state), load_settings(None)) as session:
+        assert not session.flow.needs_rejudging
+        session.catalog.remember("measured_by", "1")
+        assert catch_up(session, lambda *_: None).measured > 0
+    with Session(StateFolder(state), load_settings(None)) as session:  # as after a crash: nothing is left to measure
+        assert catch_up(session, lambda *_: None).measured == 0
+        assert session.flow.needs_rejudging
+        session.flow.rejudge(session.clock_ns())
+        assert not session.flow.needs_rejudging
 
 
 def test_what_could_not_be_measured_again_is_measured_when_it_is_back(known: Known, tmp_path: Path) -> None:
