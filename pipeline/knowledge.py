@@ -65,8 +65,11 @@ class LevelView:
     """What the walk asks, answered at one level."""
 
     def __init__(
-        self, level: Level, standings: LiveStandings, matcher: Matcher, ranks: "Ranks", rulings: RulingBook
-    ) -> None:
+        self, level: Level, standings: LiveStandings, matcher: Matcher, ranks: "Ranks", rulings: RulingBook,
+        *, draft: bool,
+    ) -> None:  # fmt: skip
+        """`draft` where nothing leaves by these standings: they only tell who is to be asked for the original."""
+        self._draft = draft
         self._level = level
         self._standings = standings
         self._matcher = matcher
@@ -107,7 +110,8 @@ class LevelView:
             return False
         if self._level is Level.SIMILAR and self._rulings.kept(extra) and self._rulings.kept(keeper):
             return False  # which of two to keep is asked about duplicates; as similar pictures both stay
-        if not self._matcher.stands_for(keeper, extra):
+        # What holds more than is seen stands behind nobody, but it is the original of stills, which must come out.
+        if not self._draft and not self._matcher.stands_for(keeper, extra):
             return False
         evidence = self._matcher.evidence(extra, keeper)
         return evidence is not None and evidence.kind.level is self._level
@@ -194,7 +198,8 @@ class Knowledge:
         return [self.ranks, *(Ranks(self._facts, settings, self.rulings, each) for each in later)]
 
     def _view(self, level: Level, standings: LiveStandings, number: int) -> LevelView:
-        return LevelView(level, standings, self.matcher, self._orders[level][number], self.rulings)
+        ranks = self._orders[level][number]
+        return LevelView(level, standings, self.matcher, ranks, self.rulings, draft=number < self.rounds)
 
     def in_play(self, image_id: int) -> bool:
         """Tell whether an image takes part in the walks: it has files and pixels, and passed, or a person says so."""

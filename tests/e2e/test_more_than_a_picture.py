@@ -31,6 +31,39 @@ def encoded(scene: int, name: str) -> bytes:
     return buffer.getvalue()
 
 
+def diagram(words: str) -> Image.Image:
+    """Draw a white sheet with boxes and words, and dark words below it, on clear ground."""
+    page, font = Image.new("RGBA", SIZE, (0, 0, 0, 0)), ImageFont.load_default(22)
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((15, 15, 465, 300), fill=(255, 255, 255, 255))
+    for number, word in enumerate(words.split()):
+        left, top = 30 + 145 * (number % 3), 40 + 90 * (number // 3)
+        pen.rectangle((left, top, left + 120, top + 50), outline=(30, 60, 120, 255), width=2)
+        pen.text((left + 10, top + 10), word, fill=(20, 20, 20, 255), font=font)
+    pen.text((30, 315), f"Figure of {words}", fill=(20, 20, 20, 255), font=ImageFont.load_default(16))
+    return page
+
+
+def test_a_flattened_drawing_goes_for_its_transparent_original(tmp_path: Path) -> None:
+    """Even where it has more bytes, as a JPEG of a drawing has."""
+    album, out, state = tmp_path / "album", tmp_path / "out", tmp_path / "state"
+    album.mkdir()
+    for number, words in enumerate(("north south east west up down", "apple plum pear quince fig sloe")):
+        page = diagram(words)
+        page.save(album / f"{number}.png", optimize=True)
+        flat = Image.new("RGB", SIZE, "white")
+        flat.paste(page, mask=page.getchannel("A"))
+        flat.save(album / f"{number}.jpg", quality=92)
+        assert (album / f"{number}.jpg").stat().st_size > (album / f"{number}.png").stat().st_size
+    before = contents(album)
+    found = verdicts(scan(album, "--output", out, "--state", state, "--action", "move")["log"], album)
+    assert [found[f"{number}.png"][0] for number in (0, 1)] == ["keep", "keep"]
+    assert [found[f"{number}.jpg"][:2] for number in (0, 1)] == [("duplicate", "0.png"), ("duplicate", "1.png")]
+    assert dedupd("check", "--state", state).code == 0
+    assert dedupd("undo", "--all", "--state", state).code == 0
+    assert contents(album) == before
+
+
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif", "mpo"])
 def test_a_file_of_several_pictures_is_never_removed_for_its_first(tmp_path: Path, suffix: str) -> None:
     album, archive = tmp_path / "album", tmp_path / "archive"

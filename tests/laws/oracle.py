@@ -56,12 +56,12 @@ class Rules:
         both = {a.sha256, b.sha256}
         return any(both <= set(r.hashes) for r in self.rulings if r.kind is RulingKind.NOT_DUPLICATES)
 
-    def match(self, a: Content, b: Content, level: Level) -> bool:
-        """Tell whether `b` may stand for `a` at a level, as far as rulings let it."""
+    def match(self, a: Content, b: Content, level: Level, *, draft: bool = False) -> bool:
+        """Tell whether `b` may stand for `a` at a level, as far as rulings let it; in a `draft`, by looks alone."""
         if self.apart(a, b) or (level is Level.SIMILAR and self.kept(a) and self.kept(b)):
             return False
         kind = match_kind(a, b, self.limits)
-        return kind is not None and kind.level is level and (kind is MatchKind.PIXELS or not a.holds_more)
+        return kind is not None and kind.level is level and (kind is MatchKind.PIXELS or draft or not a.holds_more)
 
 
 def oracle(
@@ -87,12 +87,15 @@ def oracle(
         def matches(a: int, b: int, level: Level = level) -> bool:
             return rules.match(known[a], known[b], level)
 
+        def drafted(a: int, b: int, level: Level = level) -> bool:
+            return rules.match(known[a], known[b], level, draft=True)
+
         def apart_from(a: int, level: Level = level) -> list[int]:
             return [b for b in known if level is Level.DUPLICATES and rules.apart(known[a], known[b]) and a != b]
 
         elected = {number: ranks[number] for number in entrants}
         for number in range(3):
-            draft = full_walk(elected.values(), matches, apart_from)
+            draft = full_walk(elected.values(), drafted, apart_from)
             elected = {n: _elected(elected[n], number + 1, known[n], known[draft[n]]) for n in entrants}
         walked[level] = full_walk(elected.values(), matches, apart_from)
         entrants = [number for number, keeper in walked[level].items() if number == keeper]

@@ -137,27 +137,29 @@ def test_what_is_light_is_laid_on_black() -> None:
     assert faint[0, 0, 0] == 0 and faint[15, 15, 0] == 60
 
 
-def window() -> Image.Image:
+def window(ink: int = 20) -> Image.Image:
     """Draw a white window with words in it and below it; all else is clear, as a diagram or a screenshot is."""
     image = Image.new("RGBA", (80, 60), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (5, 5, 75, 45))
-    image.paste((20, 20, 20, 255), (20, 20, 60, 24))
-    image.paste((20, 20, 20, 255), (30, 50, 50, 54))
+    image.paste((ink, ink, ink, 255), (20, 20, 40, 22))
+    image.paste((ink, ink, ink, 255), (30, 50, 50, 54))
     return image
 
 
-def test_dark_words_beside_a_light_window_stay_legible() -> None:
-    image = window()
+@pytest.mark.parametrize("ink", [20, 150, 185])
+def test_dark_words_beside_a_light_window_stay_legible(ink: int) -> None:
+    image = window(ink)
     flat = Image.new("RGB", image.size, "white")
     flat.paste(image, mask=image.getchannel("A"))
     seen = decode(encode(image, "PNG"), SETTINGS).rgb
-    assert seen[52, 40, 0] == 20 and seen[52, 10, 0] == 255, "on black the words below would be lost"
+    assert seen[52, 40, 0] == ink and seen[52, 10, 0] == 255, "on black the words below would be lost"
     assert np.array_equal(seen, decode(encode(flat, "PNG"), SETTINGS).rgb), "as it is when others flatten it"
 
 
-def test_a_light_logo_with_hardly_any_shade_is_laid_on_black() -> None:
+@pytest.mark.parametrize("shade", [120, 200])
+def test_a_light_logo_with_hardly_any_shade_is_laid_on_black(shade: int) -> None:
     image = logo((250, 250, 250, 255))
-    image.putpixel((12, 12), (120, 120, 120, 255))
+    image.paste((shade, shade, shade, 255), (12, 12, 13, 15) if shade < 192 else (12, 12, 20, 20))
     assert decode(encode(image, "PNG"), SETTINGS).rgb[0, 0, 0] == 0
 
 

@@ -52,6 +52,12 @@ def test_another_colour_in_one_place_is_an_edit(seed: int, share: float) -> None
     assert kind(red, green) is not MatchKind.COPY
 
 
+@pytest.mark.parametrize("seed", [0, 6, 8, 16])
+def test_a_faint_other_colour_in_one_place_is_an_edit(seed: int) -> None:
+    warm, cold = (coloured(scene(seed), *colour, 0.01) for colour in ((138, 128), (119, 128)))
+    assert kind(warm, cold) is not MatchKind.COPY
+
+
 def _saturated(pixels: Pixels) -> Pixels:
     grey = pixels.mean(axis=2, keepdims=True)
     return np.asarray(np.clip(grey + 1.5 * (pixels - grey), 0, 255), np.uint8)
