@@ -48,8 +48,6 @@ def _remake(session: Session, wanted: Mapping[str, ImageState], outdated: Set[in
     there = [path for path in wanted if os.path.lexists(path)]
     measured = _measure(session, wanted, there, advance) if there else set()
     left = outdated & {image.id for image in wanted.values()} - measured
-    if measured:
-        session.catalog.remember(SETTINGS_KEY, "")  # judging is due, should this break off before
     if outdated:
         remember_measurer(session.catalog, left)
     made = sum(image.id in measured for image in lacking)
@@ -102,6 +100,7 @@ def _measured_again(session: Session, image_id: int, result: Measurement) -> Non
     previews, sha256 = session.flow.knowledge.previews, result.hashes.sha256
     with session.catalog.transaction():
         session.catalog.put_observation(image_id, seen)
+        session.catalog.remember(SETTINGS_KEY, "")  # judging is due, should all break off before
         if previews.read(sha256) != result.preview:
             session.catalog.drop_embeddings(image_id)
     previews.write(sha256, result.preview)  # last: should this break off, the old one tells that it is due

@@ -94,8 +94,8 @@ def _hues_changed(ours: Tones, theirs: Tones, place: Placement, least: float) ->
     share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
 
     def beyond(around: Grey) -> Float:
-        far = _length(_outside(second, expected, around)), _length(_outside(expected, second, around))
-        return np.asarray(np.minimum(*far) - share, np.float32)
+        there, back = _length(_outside(second, expected, around)), _length(_outside(expected, second, around))
+        return np.asarray(np.minimum(there, back) - share, np.float32)
 
     near = beyond(_AROUND)
     if near[reached > 0].max() <= min(least, _ANYWHERE):  # beyond all levels around, nothing lies further off

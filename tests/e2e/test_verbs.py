@@ -14,7 +14,7 @@ import pytest
 
 from daemon.cli import _VERBS
 from daemon.config import load_settings
-from daemon.remaking import catch_up
+from daemon.remaking import catch_up, remake_previews
 from daemon.session import Session
 from daemon.state import StateFolder
 from pipeline.indexes import Indexes
@@ -207,6 +207,23 @@ def test_what_was_measured_again_is_judged_again_whenever_that_broke_off(known: 
         assert session.flow.needs_rejudging
         session.flow.rejudge(session.clock_ns())
         assert not session.flow.needs_rejudging
+
+
+def test_what_breaks_off_while_it_measures_again_is_judged_again(known: Known, tmp_path: Path) -> None:
+    """Even in a catalog of this version, which is not measured again as a whole."""
+    state = tmp_path / "state"
+    shutil.copytree(known.state, state)
+    for preview in (state / "previews").rglob("*.jpg"):
+        preview.unlink()
+
+    def break_off(done: int, total: int | None = None) -> None:
+        if done:
+            raise InterruptedError
+
+    with Session(StateFolder(state), load_settings(None)) as session, pytest.raises(InterruptedError):
+        remake_previews(session, break_off)
+    with Session(StateFolder(state), load_settings(None)) as session:
+        assert session.flow.needs_rejudging
 
 
 def test_what_could_not_be_measured_again_is_measured_when_it_is_back(known: Known, tmp_path: Path) -> None:
