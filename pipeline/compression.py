@@ -79,6 +79,7 @@ class Known:
     grids: tuple[tuple[float, float], tuple[float, float]] | None = None  # see above
     traces: tuple[Traces, Traces] | None = None  # of both, where both are of one size
     untold: tuple[tuple[int, FileFacts], ...] = ()  # which of the two codecs saved that tell nothing of their steps
+    two_sizes: bool = False  # whether the files have not the same sides, however they are turned
     whole: bool = False  # whether both previews have all pixels of their files
 
     def recoded(self, a: Grey, b: Grey) -> tuple[int, FileFacts] | None:
@@ -173,6 +174,7 @@ class Known:
             (ours.grid(a), theirs.grid(b)) if cut else None,
             (ours.traces, theirs.traces) if ours.traces and theirs.traces and sizes[0] == sizes[1] else None,
             tuple((number, file) for number, file in enumerate((ours, theirs)) if file.encoding in WITHOUT_STEPS),
+            sorted(sizes[0]) != sorted(sizes[1]),
             sizes == (a.shape[::-1], b.shape[::-1]),
         )
 

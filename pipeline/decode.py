@@ -56,6 +56,12 @@ _UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
     (b"IIU\0", "camera raw"),
 )
 _NETPBM = frozenset(b"P%d%c" % (kind, space) for kind in range(1, 8) for space in b" \t\r\n")
+# Of pixels and layout: where they lie, how many, in what units. libvips writes ten of these by itself.
+_OF_LAYOUT = frozenset(range(0x0100, 0x0104)) | {
+    0x0106, 0x0111, 0x0112, 0x0115, 0x0116, 0x0117, 0x011A, 0x011B, 0x011C, 0x0128, 0x013D, 0x0142, 0x0143, 0x0144,
+    0x0145, 0x0152, 0x0153, 0x0201, 0x0202, 0x0213, 0x8769, 0x8773, 0x8825, 0x9000, 0x9101, 0xA000, 0xA001, 0xA002,
+    0xA003, 0xA005,
+}  # fmt: skip
 _RAW_TIFF_TAG = 50706  # DNGVersion
 _REDUCED_TIFF_TAG = 254  # NewSubfileType: 1 = a reduced copy, which in camera raw files comes first
 _MP_ENTRY = 0xB002  # CIPA DC-007: the list of pictures in a JPEG
@@ -165,6 +171,8 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
         except Image.DecompressionBombError as error:
             raise LimitError(f"more pixels than the limit of {settings.max_pixels:,}") from error
         except UnidentifiedImageError as error:  # its message names an object in memory
+            if "unknown pixel mode" in _refusal(data, name):
+                raise UnsupportedError(f"{name} files with pixels of this kind are not decoded") from error
             raise DecodeError(f"damaged {name}: only the signature is right") from error
         except _PILLOW_ERRORS as error:
             raise DecodeError(f"damaged {name}: {error or type(error).__name__}") from error
@@ -174,6 +182,15 @@ def decode(data: bytes, settings: DecodeSettings) -> Decoded:
             raise DecodeError(f"damaged {name}: {error.err}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _refusal(data: bytes, name: str) -> str:
+    """Give the reason why Pillow does not open a file, which `Image.open` keeps to itself."""
+    try:
+        Image.OPEN[name][0](io.BytesIO(data), "")
+    except _PILLOW_ERRORS as error:
+        return str(error)
+    return ""
 
 
 def _decode(data: bytes, name: str, settings: DecodeSettings) -> Decoded:
@@ -257,10 +274,14 @@ def _refuse_raw(data: bytes, image: Image.Image) -> None:
 
 
 def _metadata(image: Image.Image) -> tuple[int, int]:
-    """Return the number of EXIF tags and the orientation, 1 to 8; damaged metadata counts as none."""
+    """Return the number of EXIF tags and the orientation, 1 to 8; damaged metadata counts as none.
+
+    What libraries write by themselves about pixels and layout is not counted.
+    """
     try:
         exif = image.getexif()
-        fields = sum(len(exif.get_ifd(ifd)) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)) + len(exif)
+        tags = [*exif, *exif.get_ifd(ExifTags.IFD.Exif), *exif.get_ifd(ExifTags.IFD.GPSInfo)]
+        fields = sum(tag not in _OF_LAYOUT for tag in tags)
         orientation = exif.get(ExifTags.Base.Orientation, 1)
     except _PILLOW_ERRORS:
         return 0, 1

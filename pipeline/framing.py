@@ -86,16 +86,20 @@ class Framing:
     filled: bool  # what lies outside the overlap is flat fill: a border, or corners of a turned picture
     tilted: bool  # turned by no quarter
     on_grid: bool  # of one picture's pixels, as a cut leaves them: neither turned nor scaled
+    by_program: bool  # mirrored, turned by quarters, or files of two sizes: no two exposures of one camera
     inset: bool  # one of the two, whole, on other content
     pasted: bool  # the whole source on flat fill, and its edge shows: a print on a table, a picture on a page
     bend: float  # how far a corner is from where turning, scaling and stretching put it, in long sides of the target
 
 
-def find_framing(place: Placement, drift: Matrix, max_fill_levels: float, grids: Grids | None = None) -> Framing:
+def find_framing(
+    place: Placement, drift: Matrix, max_fill_levels: float, grids: Grids | None = None, *, two_sizes: bool = False
+) -> Framing:
     """Find what lies outside the overlap, and whether that is one grey, give or take `max_fill_levels`.
 
     `drift` [3, 3] corrects the placement a little, from pixels of the target to pixels of the target. `grids` are
-    how many pixels of each lie in one of its file, across and down, where one may be a plain cut of the other.
+    how many pixels of each lie in one of its file, across and down, where one may be a plain cut of the other;
+    `two_sizes` tells that the files have not the same sides.
     """
     back = np.asarray(np.linalg.inv(place.onto))
     source, target = place.source, place.target
@@ -106,12 +110,13 @@ def find_framing(place: Placement, drift: Matrix, max_fill_levels: float, grids:
     same = max(source_reach, target_reach) < SAME_REACH_PIXELS
     source_covered = 1.0 if source_within else _covered(source.shape, target.shape, back)
     target_covered = 1.0 if target_within else _covered(target.shape, source.shape, place.onto)
-    rounded = is_rounded(place, drift)
+    rounded = is_rounded(place, drift, two_sizes=two_sizes)
     bend, tilted, on_grid = _bend(place, drift), place.tilted, _is_on_grid(place, drift, grids)
+    made = two_sizes or place.mirrored or abs(place.degrees) > 45
     if target_within:
         inset = not source_within and _is_set_into(source, target, back, max_fill_levels)
         return Framing(
-            source_covered, target_covered, same, rounded, not inset, False, tilted, on_grid, inset, False, bend
+            source_covered, target_covered, same, rounded, not inset, False, tilted, on_grid, made, inset, False, bend
         )
     fill = is_filled(target, source, place.onto, max_fill_levels)
     if source_within:
@@ -119,16 +124,31 @@ def find_framing(place: Placement, drift: Matrix, max_fill_levels: float, grids:
         # One side of a crop may run along an edge of the scene; what was pasted has a seam wherever it ends.
         inset = seam and all_round and not fill
         return Framing(
-            source_covered, target_covered, False, rounded, not inset, fill, tilted, on_grid, inset, seam and fill, bend
+            source_covered,
+            target_covered,
+            False,
+            rounded,
+            not inset,
+            fill,
+            tilted,
+            on_grid,
+            made,
+            inset,
+            seam and fill,
+            bend,
         )
     # A turned picture in its old frame loses corners and gains flat ones; a camera that pans shows more.
     lost = 1 - min(source_covered, target_covered)
     whole = tilted and (lost < MAX_LOST_CORNERS or fill or is_filled(source, target, back, max_fill_levels))
-    return Framing(source_covered, target_covered, False, rounded, whole, whole, tilted, on_grid, False, False, bend)
+    return Framing(
+        source_covered, target_covered, False, rounded, whole, whole, tilted, on_grid, made, False, False, bend
+    )
 
 
-def is_rounded(place: Placement, drift: Matrix) -> bool:
+def is_rounded(place: Placement, drift: Matrix, *, two_sizes: bool = False) -> bool:
     """Tell whether the frames differ as far as a rounded size explains; `drift` corrects the placement.
+
+    `two_sizes` tells that the files have not the same sides, although their previews may.
 
     A program that resizes cuts to whole pixels: of two opposite edges one stays, and the other moves by less than a
     pixel. Or it counts from the corner of a pixel where another counts from its middle: then all moves by up to half
@@ -146,7 +166,7 @@ def is_rounded(place: Placement, drift: Matrix) -> bool:
         return False
     if stays < KNOWN_PIXELS and moved.max() < CUT_REACH_PIXELS:
         return True
-    resized = max(place.source.shape) > RESIZED * max(place.target.shape)
+    resized = two_sizes or max(place.source.shape) > RESIZED * max(place.target.shape)
     return bool(resized and moved.max() < 0.5 + KNOWN_PIXELS and np.ptp(moved) < 2 * KNOWN_PIXELS)
 
 

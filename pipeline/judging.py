@@ -13,7 +13,7 @@ from pipeline.alignment import Alignment, Grey, project
 from pipeline.comparison import Comparison, compare, warp
 from pipeline.compression import Known
 from pipeline.framing import Framing, Placement, find_framing, frame_corners, lay_on_grid
-from pipeline.lineage import find_lineage
+from pipeline.lineage import find_lineage, stands_among
 from pipeline.prepared import Prepared
 from pipeline.proof import how_sure_changed, is_lively, kind_of, may_be_coded
 from pipeline.proposing import NEAR_FRAME_PIXELS
@@ -103,11 +103,14 @@ class Judged:
 
     def look(self, settings: VerifySettings) -> SecondLook:
         """Put into words what was seen, and tell which of the two could be the original."""
-        place, seen, kind = self.place, self.seen, self.kind
+        place, seen, kind, fill = self.place, self.seen, self.kind, settings.max_fill_levels
+        odd = seen.odd_box if kind is MatchKind.EDITED else None
+        lineage = Lineage() if kind is None else find_lineage(place, self.framing, odd, fill)
+        if kind is MatchKind.COPY and stands_among(place, self.framing, lineage, fill):
+            kind = MatchKind.EDITED
         change = say_change(place, self.framing, seen, kind, self.recoloured)
         said = f"{place.inliers} points agree, " if place.inliers else ""
         said += f"{seen.agreement:.0%} of the overlap is the same"
-        odd = seen.odd_box if kind is MatchKind.EDITED else None
         return SecondLook(
             kind,
             change,
@@ -116,7 +119,7 @@ class Judged:
             seen.agreement,
             find_difference(place, seen) if kind is MatchKind.EDITED else None,
             f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
-            find_lineage(place, self.framing, odd, settings.max_fill_levels) if kind else Lineage(),
+            lineage,
         )
 
 
@@ -175,7 +178,7 @@ def judge(a: Prepared, b: Prepared, alignment: Alignment, settings: VerifySettin
 def weigh(a: Prepared, b: Prepared, compared: Compared, settings: VerifySettings, known: Known) -> Judged:
     """Judge what a comparison showed."""
     place, seen, recoloured = compared[:3]
-    framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grids)
+    framing = find_framing(place, seen.drift, settings.max_fill_levels, known.grids, two_sizes=known.two_sizes)
     few_colours = known.few_colours is not None
     kind = kind_of(seen, framing, recoloured, settings, few_colours=few_colours)
     if kind is not MatchKind.COPY and known.saved:

@@ -54,6 +54,19 @@ def find_lineage(place: Placement, framing: Framing, odd_box: Box | None, max_fi
     return Lineage(relation, number[whole], first, second)
 
 
+def stands_among(place: Placement, framing: Framing, lineage: Lineage, max_fill_levels: float) -> bool:
+    """Tell whether the larger picture shows the other among things that are not in that one: letters, buttons, a page.
+
+    `lineage` is what `find_lineage` found of the two.
+    """
+    if lineage.relation is not Relation.INSET:
+        return False
+    if framing.target_covered > framing.source_covered:
+        onto = np.asarray(np.linalg.inv(place.onto))
+        return not is_filled(place.source, place.target, onto, max_fill_levels)
+    return not is_filled(place.target, place.source, place.onto, max_fill_levels)
+
+
 def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _Found:
     """Tell by the frames alone."""
     source_lacks, target_lacks = 1 - framing.target_covered, 1 - framing.source_covered

@@ -13,7 +13,7 @@ from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture, Traces
 
 # Raise it when another measurement of the same file is wanted: `reindex` then measures every image again.
-MEASURER_VERSION = 4
+MEASURER_VERSION = 5
 _COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
 
 

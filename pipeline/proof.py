@@ -255,7 +255,9 @@ def _is_proven(seen: Comparison, framing: Framing, recoloured: float, settings: 
     if lacking < settings.max_moved and not framing.tilted and seen.moved_share > most_moved:
         return False
     least_trim = settings.min_trim if not framing.tilted else settings.min_trim / 2
-    trimmed = lacking < least_trim and not (framing.tilted and framing.filled) and not framing.on_grid
+    trimmed = lacking < least_trim and not (
+        (framing.tilted and framing.filled) or framing.on_grid or framing.by_program
+    )
     little = lacking < settings.max_moved  # as a camera that moved a little: of true crops one in fifty bends by half
     if framing.bend > settings.max_bend * (0.5 if little else 1.0) or trimmed:
         return False

@@ -24,6 +24,7 @@ from pipeline.prepared import Prepared, prepare, prepare_tones
 from pipeline.proof import has_moved, is_calm, stands_out, would_as_well
 from pipeline.proposing import as_it_lies, propose
 from pipeline.recoding import differs_more, recoded
+from pipeline.repainting import is_repainted
 from pipeline.saving import find_saving
 from pipeline.settings import VerifySettings
 from pipeline.softening import soften_as
@@ -80,7 +81,8 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         best = replace(best, kind=MatchKind.EDITED) if moved else best
     if best is not None and best.kind is MatchKind.COPY:
         dyed = is_dyed(a.tones, b.tones, best.place, few_colours=known.few_colours is not None)
-        best = replace(best, kind=MatchKind.EDITED) if dyed else best
+        painted = dyed or is_repainted(a.tones, b.tones, best.place)
+        best = replace(best, kind=MatchKind.EDITED) if painted else best
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 
