@@ -12,6 +12,7 @@ _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _LEAST_CUT = 0.002  # share of the picture, as the second look sees it
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
+_OWN_DETAIL = 1.5  # linear: of 800 true cuts 11 show so much more and are not known to be enlarged
 _IS_PART, HAS_BORDER = "the other is a part of it", "the other has a border around it"
 
 
@@ -34,6 +35,21 @@ def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefe
         Relation.INSET: "the other shows it on a page",
         Relation.MARKED: "something was put over the other",
     }.get(lineage.relation, "the other was made from it"))  # fmt: skip
+
+
+def each_has_its_own(ours: Observation, theirs: Observation, lineage: Lineage) -> bool:
+    """Tell whether one is a part of the other, which shows it so much more coarsely that neither stands for both.
+
+    A map in tiles: one shows more of the land, the other more of what is there. A part that was enlarged does not.
+    """
+    if lineage.relation is not Relation.PART or not lineage.whole:
+        return False
+    if lineage.whole == 2:
+        return each_has_its_own(theirs, ours, exchanged(lineage))
+    finer, whole, part = density(ours, theirs, lineage), ours.traces, theirs.traces
+    if finer <= _OWN_DETAIL or whole is None or part is None or not (whole.spectrum and part.spectrum):
+        return False
+    return not is_enlarged(part, whole, finer)
 
 
 def by_rims(ours: Observation, theirs: Observation, lineage: Lineage) -> Preference:

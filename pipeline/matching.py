@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from pipeline.compression import FileFacts
+from pipeline.frames import each_has_its_own
 from pipeline.hashing import distance_bits
 from pipeline.indexes import Indexes
 from pipeline.measuring import MEASURER_VERSION
@@ -169,6 +170,10 @@ class Matcher:
         if not self._worth_a_look(ours, theirs, similarity):
             return None
         look = self._look(a, b)
+        first, second = (ours, theirs) if a.sha256 < b.sha256 else (theirs, ours)
+        if look.kind is MatchKind.COPY and each_has_its_own(first, second, look.lineage):
+            said = f"{look.explanation}; the part shows more detail"
+            return Evidence(MatchKind.EDITED, phash, dhash, similarity, True, said)
         if look.kind is not None:
             return Evidence(look.kind, phash, dhash, similarity, True, look.explanation)
         if similarity is not None and similarity >= self.thresholds.similar_similarity:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pipeline.decode import (
     Decoded,
@@ -85,6 +85,40 @@ def test_metadata_changes_fields_but_not_pixels() -> None:
     first, second = decode(plain, SETTINGS), decode(rich, SETTINGS)
     assert (first.metadata_fields, second.metadata_fields) == (0, 2)
     assert pixels_sha256(first.rgb) == pixels_sha256(second.rgb)
+
+
+def test_what_libraries_write_about_pixels_is_no_metadata() -> None:
+    exif = Image.Exif()
+    for tag, value in ((0x0112, 1), (0x011A, 72.0), (0x011B, 72.0), (0x0128, 2), (0x0213, 1)):
+        exif[tag] = value
+    layout = exif.get_ifd(ExifTags.IFD.Exif)
+    for tag, text in ((0x9000, b"0210"), (0x9101, b"\1\2\3\0"), (0xA000, b"0100")):
+        layout[tag] = text
+    layout.update({0xA001: 65535, 0xA002: 48, 0xA003: 32})
+    assert decode(encode(picture(), "JPEG", exif=exif), SETTINGS).metadata_fields == 0
+    layout[0x829A], exif[0x010F] = 0.01, "Maker"
+    assert decode(encode(picture(), "JPEG", exif=exif), SETTINGS).metadata_fields == 2
+
+
+@pytest.mark.parametrize(("sample_format", "bits"), [(3, 32), (2, 32), (3, 64)])
+def test_a_tiff_of_pixels_that_no_decoder_knows_is_not_damaged(sample_format: int, bits: int) -> None:
+    """Reads as floats or integers of 32 bits and more, in three primaries, which Pillow does not open."""
+    side, each = 4, bits // 8
+    pixels = bytes(side * side * 3 * each)
+    entries = [
+        (256, 4, 1, side), (257, 4, 1, side), (258, 3, 3, 8 + 2), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 0),
+        (277, 3, 1, 3), (278, 4, 1, side), (279, 4, 1, len(pixels)), (284, 3, 1, 1), (339, 3, 3, 8 + 2 + 6),
+    ]  # fmt: skip
+    values = struct.pack("<2x3H3H", bits, bits, bits, *[sample_format] * 3)
+    start = 8 + len(values)
+    end = start + 2 + 12 * len(entries) + 4
+    packed = [struct.pack("<HHII", tag, kind, many, end if tag == 273 else value) for tag, kind, many, value in entries]
+    data = struct.pack("<2sHI", b"II", 42, start) + values + struct.pack("<H", len(entries)) + b"".join(packed)
+    with pytest.raises(UnsupportedError, match="TIFF"):
+        decode(data + bytes(4) + pixels, SETTINGS)
+    with pytest.raises(DecodeError) as damaged:
+        decode(data[:20], SETTINGS)
+    assert not isinstance(damaged.value, UnsupportedError)
 
 
 def test_pixels_hash_knows_the_shape() -> None:

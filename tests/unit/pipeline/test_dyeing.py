@@ -212,3 +212,31 @@ def test_too_little_tells_nothing() -> None:
     one[:20] = other[:20] = 250
     assert not laid(one, other)
     assert laid(one.repeat(5, 0).repeat(5, 1), other.repeat(5, 0).repeat(5, 1))
+
+
+def stall(seed: int, colour: Colour, light: float = 1.0) -> Pixels:
+    """Draw a block of veined stone between a coloured sky and a lawn."""
+    noise = [np.random.default_rng(one).normal(0, 1, SIZE[::-1]).astype(np.float32) for one in (seed, 99)]
+    veins, blades = (
+        cv2.GaussianBlur(part, (0, 0), sigma) * sigma * 3 for part, sigma in zip(noise, (5, 2), strict=True)
+    )
+    high = SIZE[1] // 2
+    behind = np.empty((*SIZE[::-1], 3), np.float32)
+    behind[:high], behind[high:] = (120, 135, 225), (110, 155, 60)
+    behind[high:] += 8 * blades[high:, :, None]
+    stone = np.array(colour) + 12 * veins[..., None]
+    behind[70:250, 60:260] = stone[70:250, 60:260]
+    return np.asarray(np.clip(behind * light, 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize(("first", "second"), [((150, 100, 80), (110, 85, 75)), ((205, 200, 190), (205, 180, 175))])
+def test_another_stone_before_the_same_sky_is_another_thing(first: Colour, second: Colour) -> None:
+    ours, theirs = stall(1, first), stall(2, second)
+    assert laid(ours, theirs)
+    assert not laid(ours, stall(1, first, light=0.8)), "other light on all of it"
+
+
+def test_less_saturation_leaves_what_hardly_has_any_and_is_one_of_the_whole() -> None:
+    grey = stall(1, (150, 100, 80)).astype(np.float32)
+    pale = grey.mean(axis=2, keepdims=True) + 0.6 * (grey - grey.mean(axis=2, keepdims=True))
+    assert not laid(grey.astype(np.uint8), np.clip(pale, 0, 255).astype(np.uint8))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.frames import by_rims
+from pipeline.frames import by_rims, each_has_its_own
 from pipeline.recompressed import Preference
 from store.records import Lineage, Relation
 from tests.unit.pipeline.test_interpolating import opened
@@ -41,3 +41,21 @@ def test_rims_are_asked_of_two_of_one_scale_alone(tmp_path: Path) -> None:
     assert by_rims(whole, small, Lineage(Relation.SAME)) == Preference(), "reduced"
     assert by_rims(whole, small, lineage) == Preference(), "of another scale"
     assert by_rims(whole, whole, lineage) == Preference(), "of one size"
+
+
+def test_a_part_that_shows_far_more_and_a_coarse_whole_both_have_something_of_their_own(tmp_path: Path) -> None:
+    picture = drawn()
+    half, part = picture.resize((320, 240), Image.Resampling.LANCZOS), picture.crop((0, 0, 320, 240))
+    whole, coarse = seen(saved(picture), tmp_path)[0], seen(saved(half), tmp_path)[0]
+    tile, enlarged = (
+        seen(saved(each), tmp_path)[0]
+        for each in (part, half.crop((0, 0, 80, 60)).resize((320, 240), Image.Resampling.NEAREST))
+    )
+    lineage = Lineage(Relation.PART, 1, 0.25, 1.0)
+    assert each_has_its_own(coarse, tile, lineage)
+    assert each_has_its_own(tile, coarse, Lineage(Relation.PART, 2, 1.0, 0.25))
+    assert not each_has_its_own(whole, tile, lineage), "cut"
+    blown_up = Lineage(Relation.PART, 1, 0.0625, 1.0)
+    assert not each_has_its_own(coarse, enlarged, blown_up), "cut and enlarged: it shows no more"
+    for other in (Lineage(Relation.INSET, 1, 0.25, 1.0), Lineage(Relation.PART, 0, 0.25, 1.0)):
+        assert not each_has_its_own(coarse, tile, other)

@@ -138,6 +138,9 @@ def test_that_one_edge_that_moved_is_a_rounded_size_and_two_are_a_camera() -> No
 def test_that_half_a_pixel_both_ways_is_another_grid_only_where_the_size_changed() -> None:
     assert is_rounded(*moved(-0.3, -0.3, -0.3, -0.3, size=1.25))
     assert not is_rounded(*moved(-0.3, -0.3, -0.3, -0.3))
+    assert is_rounded(*moved(-0.3, -0.3, -0.3, -0.3), two_sizes=True), "previews of one size hide that"
+    assert not is_rounded(*moved(0.6, 0.2, 0.6, 0.2), two_sizes=True)
+    assert not is_rounded(*moved(-0.8, -0.8, -0.8, -0.8), two_sizes=True)
     assert not is_rounded(*moved(-0.5, -0.5, 0, 0, size=1.25))
     assert not is_rounded(*moved(-0.9, -0.9, -0.9, -0.9, size=1.25))
 

@@ -14,7 +14,7 @@ from store.records import MatchKind
 SEEN = Comparison(windows=6_000, textured=0.9, agreement=1.0, detail=1.0, residual=0.002, peak=2.5)
 FRAME = Framing(
     source_covered=1.0, target_covered=1.0, same=True, rounded=True, whole=True, filled=False, tilted=False,
-    on_grid=False, inset=False, pasted=False, bend=0.0,
+    on_grid=False, by_program=False, inset=False, pasted=False, bend=0.0,
 )  # fmt: skip
 CUT = replace(FRAME, same=False, rounded=False, source_covered=0.9)
 
@@ -139,3 +139,10 @@ def test_what_a_codec_would_do_as_well_is_explained_and_what_it_would_not_is_non
 def test_what_no_codec_leaves_is_not_tried(fact: dict[str, Any]) -> None:
     assert may_be_coded(CODED)
     assert not may_be_coded(replace(CODED, **fact))
+
+
+def test_a_trim_of_a_few_pixels_is_a_cut_only_where_no_camera_could_have_made_it() -> None:
+    trimmed = replace(CUT, source_covered=0.985)
+    assert kind(SEEN, trimmed) is MatchKind.EDITED
+    assert kind(SEEN, replace(trimmed, by_program=True)) is MatchKind.COPY
+    assert kind(replace(SEEN, moved_share=2 * MAX_MOVED_CUT), replace(trimmed, by_program=True)) is MatchKind.EDITED

@@ -422,3 +422,40 @@ def pier(seed: int) -> Pixels:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_thin_strokes_before_a_sky_are_no_page_of_text(seed: int, quality: int) -> None:
     assert look(pier(seed), stored(pier(seed), quality)).kind is MatchKind.COPY
+
+
+def told(a: Pixels, b: Pixels) -> SecondLook:
+    """Look at two files that were saved as PNG, in the sizes they have."""
+    files = [FileFacts(each.shape[1], each.shape[0]) for each in (a, b)]
+    return verify(prepare(fitted(a)), prepare(fitted(b)), VerifySettings(), (files[0], files[1]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_that_a_cut_of_a_few_pixels_is_one_where_the_files_tell_that_a_program_made_it(seed: int) -> None:
+    large = scene(seed, 1152, 864)
+    cut = np.ascontiguousarray(large[:, :-24])
+    smaller = np.asarray(cv2.resize(cut, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA), np.uint8)
+    turned_cut = np.ascontiguousarray(np.rot90(large[:, :-8], 2))
+    for copy in (smaller, turned_cut):
+        assert told(large, copy).kind is MatchKind.COPY
+    assert look(fitted(large), fitted(smaller)).kind is MatchKind.EDITED, "two frames of a camera may lie so"
+
+
+@pytest.mark.parametrize("shift", [0.35, 0.5])
+def test_that_a_program_may_enlarge_by_another_grid(shift: float) -> None:
+    small = scene(4, 640, 480)
+    onto = np.array([[1.4, 0, 0.2 + 1.4 * shift], [0, 1.4, 0.2 + 1.4 * shift]])
+    large = cv2.warpAffine(small, onto, (896, 672), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    assert told(small, np.asarray(large, np.uint8)).kind is MatchKind.COPY
+
+
+def test_that_a_dialog_is_no_copy_of_the_logo_it_shows() -> None:
+    logo = scene(6, 320, 240)
+    dialog = np.full((560, 640, 3), (236, 233, 216), np.uint8)
+    dialog[60:300, 160:480] = logo
+    cv2.putText(dialog, "Welcome! This is the wizard", (40, 380), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (0, 0, 0), 2)
+    cv2.putText(dialog, "Next  Cancel  Help", (40, 480), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (0, 0, 0), 2)
+    assert told(dialog, logo).kind is not MatchKind.COPY
+    page = dialog.copy()
+    page[310:] = (236, 233, 216)
+    assert told(page, logo).kind is MatchKind.COPY, "on blank paper nothing is lost with it"
