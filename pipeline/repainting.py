@@ -22,7 +22,8 @@ _PATCH = np.ones((2, 2), np.uint8)  # the least that counts
 _ENOUGH = 64  # places
 _MIDDLE = np.array([0, 128, 128], np.float32)
 _BITS = 5, 4, 4  # of a level of grey, Cr and Cb that are not asked for
-_COMMON, _MANY = 0.005, 10  # share of the places that make a colour count; colours
+# Shares of the places that make a colour count, and that are most; colours.
+_COMMON, _MOST_PLACES, _MANY = 0.005, 0.8, 10
 _LEVELS, _SHARE = 24.0, 0.01  # by which a place may miss what the change makes of it; share of the places that may
 _CELL, _CELLS = np.array([24, 12, 12], np.float32), 60  # levels of a group of pairs of colours; groups to fit
 _SOFT, _CALLS = 0.05, 25
@@ -110,10 +111,10 @@ def _groups(one: Float, other: Float) -> tuple[Float, Float, Float]:
 
 
 def _variety(tones: Tones) -> int:
-    """Count the clearly different colours of a picture that more than a few places have."""
+    """Count the clearly different colours that more than a few places of a picture have, or that most are made of."""
     grey, red, blue = (part.astype(np.intp) >> bits for part, bits in zip(cv2.split(tones.small), _BITS, strict=True))
-    count = np.bincount(((grey << 4) + red << 4).ravel() + blue.ravel())
-    return int((count >= _COMMON * grey.size).sum())
+    shares = np.sort(np.bincount(((grey << 4) + red << 4).ravel() + blue.ravel()) / grey.size)[::-1]
+    return max(int((shares >= _COMMON).sum()), int(np.searchsorted(shares.cumsum(), _MOST_PLACES)) + 1)
 
 
 def _left(one: Float, other: Float, inside: NDArray[np.bool_]) -> float:
