@@ -30,8 +30,8 @@ _SOFT, _CALLS = 0.05, 25
 _LUMA = np.array([0.299, 0.587, 0.114])
 # What is done to whole pictures: logarithms of gain and gamma; what is added; saturation; radians of hue; logarithms of
 # the gains of red and blue; levels of a tint, which only a grey picture has.
-_LEAST = np.array([-0.5, -0.7, -0.12, 0.0, -0.61, -0.25, -0.25, -1e-9, -1e-9])
-_MOST = np.array([0.5, 0.7, 0.12, 2.2, 0.61, 0.25, 0.25, 1e-9, 1e-9])
+_LEAST = np.array([-0.5, -0.6, -0.1, 0.0, -0.61, -0.2, -0.2, -1e-9, -1e-9])
+_MOST = np.array([0.5, 0.6, 0.1, 2.2, 0.61, 0.2, 0.2, 1e-9, 1e-9])
 _NOTHING = np.array([0, 0, 0, 1, 0, 0, 0, 0, 0], np.float64)
 _GREY = (slice(3, 5), 1e-9), (slice(7, 9), 0.2)
 
