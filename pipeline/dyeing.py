@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.alignment import Float
 from pipeline.framing import Placement
+from pipeline.repainting import have_few_colours
 from pipeline.tones import Tones, draw_small, to_primaries
 from pipeline.typical import median, variance
 
@@ -62,7 +63,8 @@ def is_dyed(ours: Tones, theirs: Tones, place: Placement, *, few_colours: bool) 
     laid = _lay(ours, theirs, place)
     if laid is None:
         return False
-    if _is_partly_changed(*laid):
+    # Of few colours, each of which may stay by itself, `pipeline.repainting` asks.
+    if _is_partly_changed(*laid) and not have_few_colours(ours, theirs):
         return True
     one, other = (picture[laid[2]] for picture in laid[:2])
     limits = _FEW_COLOURS if few_colours else _USUAL

@@ -57,14 +57,26 @@ def find_lineage(place: Placement, framing: Framing, odd_box: Box | None, max_fi
 def stands_among(place: Placement, framing: Framing, lineage: Lineage, max_fill_levels: float) -> bool:
     """Tell whether the larger picture shows the other among things that are not in that one: letters, buttons, a page.
 
-    `lineage` is what `find_lineage` found of the two.
+    `lineage` is what `find_lineage` found of the two. A frame of several tones is none: its lines are of one grey each.
     """
     if lineage.relation is not Relation.INSET:
         return False
+    larger, part, onto = place.target, place.source, place.onto
     if framing.target_covered > framing.source_covered:
-        onto = np.asarray(np.linalg.inv(place.onto))
-        return not is_filled(place.source, place.target, onto, max_fill_levels)
-    return not is_filled(place.target, place.source, place.onto, max_fill_levels)
+        larger, part, onto = part, larger, np.asarray(np.linalg.inv(onto))
+    return not (is_filled(larger, part, onto, max_fill_levels) or _is_ringed(larger, part, onto))
+
+
+def _is_ringed(larger: Grey, part: Grey, onto: Matrix) -> bool:
+    """Tell whether on every side of a part all lines along it are of one grey each, as those of a frame are."""
+    for margin, lines in _margins(larger, part, onto, beside=True):
+        fill = lines[: max(int(margin - 1), 1)].astype(np.int16)
+        if fill.shape[1] == 0:
+            return False
+        off = np.abs(fill - np.median(fill, axis=1, keepdims=True))
+        if np.count_nonzero((off <= _FLAT_LEVELS).mean(axis=1) < _FLAT_SHARE) > 1:
+            return False
+    return True
 
 
 def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _Found:

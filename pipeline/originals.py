@@ -81,7 +81,7 @@ _CAUSED = {
     0: "the other follows from it, and not the other way round",
 }
 _ENLARGES = "the other is enlarged: it has more pixels and no more detail"
-_CAMERA_FIELDS = 4  # make, model, time, exposure, …: a program by itself writes one or two
+_CAMERA_FIELDS = 8  # make, model, time, exposure, …: a person who tags pictures writes six
 _TAGGED_FORMATS = frozenset({"TIFF"})  # made of tags, whatever they say
 _LOSSY = frozenset({"WEBP", "AVIF", "GIF"})
 

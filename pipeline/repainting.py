@@ -41,7 +41,7 @@ Bounds = tuple[Vector, Vector]
 
 def is_repainted(ours: Tones, theirs: Tones, place: Placement) -> bool:
     """Tell whether, in two pictures of few colours, no change of the whole takes the colours of one to the other's."""
-    if max(_variety(tones) for tones in (ours, theirs)) > _MANY:
+    if not have_few_colours(ours, theirs):
         return False
     laid = _lay(ours, theirs, place)
     if laid is None:
@@ -60,6 +60,11 @@ def is_repainted(ours: Tones, theirs: Tones, place: Placement) -> bool:
             if _left(_changed(change, source), target, inside) <= _SHARE:
                 return False
     return True
+
+
+def have_few_colours(ours: Tones, theirs: Tones) -> bool:
+    """Tell whether two pictures have so few colours that a curve fits any change of them."""
+    return max(_variety(tones) for tones in (ours, theirs)) <= _MANY
 
 
 def _grey_bounds() -> Bounds:

@@ -222,8 +222,9 @@ def stall(seed: int, colour: Colour, light: float = 1.0) -> Pixels:
     )
     high = SIZE[1] // 2
     behind = np.empty((*SIZE[::-1], 3), np.float32)
-    behind[:high], behind[high:] = (120, 135, 225), (110, 155, 60)
-    behind[high:] += 8 * blades[high:, :, None]
+    down = np.linspace(0, 1, high, dtype=np.float32)[:, None, None]
+    behind[:high] = np.array((70, 95, 205)) + down * np.array((110, 95, 40))
+    behind[high:] = np.array((110, 155, 60)) + 25 * blades[high:, :, None] + down * np.array((60, 50, -20))
     stone = np.array(colour) + 12 * veins[..., None]
     behind[70:250, 60:260] = stone[70:250, 60:260]
     return np.asarray(np.clip(behind * light, 0, 255), np.uint8)
@@ -234,6 +235,8 @@ def test_another_stone_before_the_same_sky_is_another_thing(first: Colour, secon
     ours, theirs = stall(1, first), stall(2, second)
     assert laid(ours, theirs)
     assert not laid(ours, stall(1, first, light=0.8)), "other light on all of it"
+    night = [np.asarray(each * 0.18, np.uint8) for each in (ours, stall(1, second))]
+    assert not laid(night[0], night[1]), "in the dark, other colours lie as close as what storing leaves"
 
 
 def test_less_saturation_leaves_what_hardly_has_any_and_is_one_of_the_whole() -> None:

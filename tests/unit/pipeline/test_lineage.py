@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.decode import Pixels
+from pipeline.framing import Placement, find_framing
+from pipeline.lineage import stands_among
 from pipeline.settings import VerifySettings
 from pipeline.verify import prepare, verify
 from store.records import Lineage, Relation
@@ -101,3 +103,23 @@ def test_a_cut_along_a_calm_line_of_the_scene_is_a_cut(seed: int) -> None:
     whole = np.concatenate([np.full((60, whole.shape[1], 3), 200, np.uint8), whole, whole[::-1][:60]])
     found = lineage(whole, np.ascontiguousarray(whole[30:-20]))
     assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_frame_of_several_tones_is_nothing_else_and_letters_are(swapped: bool) -> None:
+    shown = picture(3)
+    plain = cv2.copyMakeBorder(shown, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(240, 238, 230))
+    framed = plain.copy()
+    cv2.rectangle(framed, (10, 10), (framed.shape[1] - 11, framed.shape[0] - 11), (90, 60, 30), 8)
+    lettered = plain.copy()
+    for below in (30, 288):
+        cv2.putText(lettered, "Welcome to this wizard", (6, below), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (0, 0, 0), 3)
+    onto = np.array([[1, 0, 40], [0, 1, 40], [0, 0, 1]], np.float64)
+    for larger, among in ((plain, False), (framed, False), (lettered, True)):
+        part, whole = (np.asarray(each[..., 1], np.uint8) for each in (shown, larger))
+        place = Placement(part, whole, onto, False, False, 9)
+        if swapped:
+            place = Placement(whole, part, np.asarray(np.linalg.inv(onto)), True, False, 9)
+        framing = find_framing(place, np.eye(3), 8.0)
+        assert stands_among(place, framing, Lineage(Relation.INSET), 8.0) is among
+        assert not stands_among(place, framing, Lineage(Relation.PART), 8.0)

@@ -441,6 +441,20 @@ def test_that_a_cut_of_a_few_pixels_is_one_where_the_files_tell_that_a_program_m
     assert look(fitted(large), fitted(smaller)).kind is MatchKind.EDITED, "two frames of a camera may lie so"
 
 
+@pytest.mark.parametrize("shift", [0.6, 1.2])
+def test_that_the_next_exposure_in_another_size_is_no_copy(shift: float) -> None:
+    generator = np.random.default_rng(8)
+    large = cv2.GaussianBlur(scene(5, 1152, 864), (0, 0), 1.2)
+    moved = np.array([[1, 0, 3 * shift], [0, 1, -3 * shift]])
+    again = cv2.warpAffine(large, moved, (1152, 864), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    one, other = (
+        stored(np.clip(each + generator.normal(0, 3, large.shape), 0, 255).astype(np.uint8)) for each in (large, again)
+    )
+    smaller = np.asarray(cv2.resize(other, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA), np.uint8)
+    assert told(one, smaller).kind is not MatchKind.COPY
+    assert told(smaller, one).kind is not MatchKind.COPY
+
+
 @pytest.mark.parametrize("shift", [0.35, 0.5])
 def test_that_a_program_may_enlarge_by_another_grid(shift: float) -> None:
     small = scene(4, 640, 480)
