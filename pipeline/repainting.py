@@ -26,7 +26,7 @@ _BITS = 5, 4, 4  # of a level of grey, Cr and Cb that are not asked for
 _COMMON, _MOST_PLACES, _MANY = 0.005, 0.8, 10
 _LEVELS, _SHARE = 24.0, 0.01  # by which a place may miss what the change makes of it; share of the places that may
 _CELL, _CELLS = np.array([24, 12, 12], np.float32), 60  # levels of a group of pairs of colours; groups to fit
-_SOFT, _CALLS = 0.05, 25
+_SOFT, _CALLS, _STEP = 0.05, 25, 1e-4
 _LUMA = np.array([0.299, 0.587, 0.114])
 # What is done to whole pictures: logarithms of gain and gamma; what is added; saturation; radians of hue; logarithms of
 # the gains of red and blue; levels of a tint, which only a grey picture has.
@@ -57,7 +57,7 @@ def is_repainted(ours: Tones, theirs: Tones, place: Placement) -> bool:
                 (pair[::-1] if turned else pair) for pair in (shown, (groups[0], groups[1]))
             )
             change = _fit(known, wanted, groups[2], bounds)
-            if _left(_changed(change, source), target, inside) <= _SHARE:
+            if _left(np.asarray(_changed(change, source), np.float32), target, inside) <= _SHARE:
                 return False
     return True
 
@@ -75,18 +75,18 @@ def _grey_bounds() -> Bounds:
     return least, most
 
 
-def _changed(change: Vector, colours: Float) -> Float:
-    """Do a change to colours [..., 3], primaries from 0 to 1."""
+def _changed(change: Vector, colours: Float) -> Vector:
+    """Do a change [9] to colours [..., 3], primaries from 0 to 1; or each of several, [9, k, 1], to colours [n, 3]."""
     gain, gamma, added, saturation, hue, of_red, of_blue, red_tint, blue_tint = change
-    lit = colours * np.exp(gain + np.array([of_red, 0, of_blue])) + added
-    lit = np.clip(lit, 1e-4, 1) ** np.exp(gamma)
+    lit = colours * np.exp(np.stack([gain + of_red, gain, gain + of_blue], axis=-1)) + added[..., None]
+    lit = np.clip(lit, 1e-4, 1) ** np.exp(gamma)[..., None]
     grey = lit @ _LUMA
     red, blue = (lit[..., 0] - grey) / 1.402, (lit[..., 2] - grey) / 1.772
     along, across = np.cos(hue) * saturation, np.sin(hue) * saturation
     tinted = 4 * grey * (1 - grey)  # neither black nor white has a tint
     red, blue = along * red - across * blue + red_tint * tinted, across * red + along * blue + blue_tint * tinted
     primaries = [grey + 1.402 * red, grey - 0.714 * red - 0.344 * blue, grey + 1.772 * blue]
-    return np.asarray(np.clip(np.stack(primaries, axis=-1), 0, 1), np.float32)
+    return np.asarray(np.clip(np.stack(primaries, axis=-1), 0, 1), np.float64)
 
 
 def _fit(known: Float, wanted: Float, shares: Float, bounds: Bounds) -> Vector:
@@ -94,10 +94,17 @@ def _fit(known: Float, wanted: Float, shares: Float, bounds: Bounds) -> Vector:
     from scipy.optimize import least_squares  # takes 0.2 s, and hardly any pair asks
 
     weight = np.sqrt(shares)[:, None]
+
+    def missed(change: Vector) -> Vector:
+        return np.asarray(((_changed(change, known) - wanted) * weight).ravel(), np.float64)
+
+    def slopes(change: Vector) -> Vector:
+        near = _changed((change[:, None] + _STEP * np.eye(len(change)))[..., None], known)
+        return np.asarray(((near - _changed(change, known)) * weight / _STEP).reshape(len(change), -1).T, np.float64)
+
     found = least_squares(
-        lambda change: ((_changed(change, known) - wanted) * weight).ravel(),
-        np.clip(_NOTHING, *bounds), bounds=bounds, loss="soft_l1", f_scale=_SOFT, max_nfev=_CALLS,
-    )  # fmt: skip
+        missed, np.clip(_NOTHING, *bounds), slopes, bounds, loss="soft_l1", f_scale=_SOFT, max_nfev=_CALLS
+    )
     return np.asarray(found.x, np.float64)
 
 
