@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float
 from pipeline.framing import Placement
 from pipeline.repainting import have_few_colours
-from pipeline.tones import Tones, draw_small, to_primaries
+from pipeline.tones import Tones, draw_small, outside, to_primaries
 from pipeline.typical import median, variance
 
 _MEAN = (3, 3)  # places, four pixels of a preview each: over so many, what storing adds is little
 _RIM = np.ones((5, 5), np.uint8)
-_AROUND = np.ones((3, 3), np.uint8)
 _ENOUGH = 64  # places
 _MIDDLE = np.array([0, 128, 128], np.float32)
 _BLACK = 16.0  # levels of grey: below, all colours are black
@@ -102,16 +101,10 @@ def _is_partly_changed(one: Float, other: Float, inside: NDArray[np.bool_]) -> b
     share = float(stays.sum() / inside.sum())
     if share <= _STAYS_AT_LEAST:
         return False
-    beyond = np.minimum(_outside(one, other), _outside(other, one))
+    beyond = np.minimum(outside(one, other), outside(other, one))
     parts = (beyond[..., 0] > _GREY_BEYOND, _length(beyond[..., 1:]) > _CHROMA_BEYOND)
     changed = max(float((part & inside).sum() / inside.sum()) for part in parts)
     return changed > _CHANGED_SHARE and share * changed > _BOTH
-
-
-def _outside(levels: Float, other: Float) -> Float:
-    """Measure how far each place lies from all that the other has around it, in levels: [h, w, 3]."""
-    least, most = cv2.erode(other, _AROUND), cv2.dilate(other, _AROUND)
-    return np.asarray(np.maximum(np.maximum(least - levels, levels - most), 0), np.float32)
 
 
 def _explained(one: Float, other: Float) -> bool:

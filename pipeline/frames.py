@@ -12,7 +12,7 @@ _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
 _LEAST_CUT = 0.002  # share of the picture, as the second look sees it
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
-_OWN_DETAIL = 1.5  # linear: of 800 true cuts 11 show so much more and are not known to be enlarged
+_OWN_DETAIL = 1.5  # linear: of 850 parts on the scorecard's album 11 show so much more and are not known to be enlarged
 _IS_PART, HAS_BORDER = "the other is a part of it", "the other has a border around it"
 
 

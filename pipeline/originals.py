@@ -187,7 +187,7 @@ def _sharper(ours: Observation, theirs: Observation) -> float:
 
 
 def _has_camera_data(seen: Observation) -> bool:
-    """Tell whether a file carries what cameras write: programs that save a picture again drop it, and none add it."""
+    """Tell whether a file carries what cameras write: programs that save it again drop that, and people add less."""
     return seen.picture.encoding not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.alignment import Float, Grey
 from pipeline.comparison import Comparison
 from pipeline.framing import Placement
-from pipeline.tones import SAMPLES, Tones, halves_onto
+from pipeline.tones import AROUND, SAMPLES, Tones, halves_onto, outside
 from pipeline.typical import median, quantile, variance
 
 _MOST_GAIN = 1.2  # from the more colourful picture to the other
@@ -28,7 +28,6 @@ _CHANGING, _CHANGED, _AT_CHANGE, _BEYOND_CHANGE, _MOST = 0.75, 1.5, 6.0, 0.5, 10
 _ANYWHERE = 22.0  # levels of chroma that no change of the whole leaves, however much of the picture has changed
 _BLURRED = 10.0  # levels of grey on top where one has detail that the other lost, or twice of it
 _USUAL_GREY, _USUAL_CHROMA = (3.0, 0.95), (0.7, 0.9)  # times what so many places stay below, on top
-_AROUND = np.ones((3, 3), np.uint8)  # places, two pixels of a preview each: blur and misplacement
 _RIM = np.ones((5, 5), np.uint8)
 _TONED = 6.0  # levels of chroma that compression leaves in a grey or toned picture
 _COLOURFUL = 0.1  # share of a picture in other colours: less is a stain on a grey one
@@ -67,7 +66,7 @@ def _greys_changed(first: Float, second: Float, inside: Grey, least: float, *, t
     off = (theirs - ours) * reached
     share = cv2.blur(reached.astype(np.float32), _LIGHT)
     ours = np.asarray(ours + cv2.blur(off, _LIGHT) / np.maximum(share, np.float32(0.1)), np.float32)
-    beyond = np.minimum(_outside(theirs, ours), _outside(ours, theirs))
+    beyond = np.minimum(outside(theirs, ours), outside(ours, theirs))
     return _has_patch(beyond, reached, least, _USUAL_GREY, thin=thin)
 
 
@@ -94,10 +93,10 @@ def _hues_changed(ours: Tones, theirs: Tones, place: Placement, least: float) ->
     share = np.float32(_SHARE) * np.maximum(_length(expected), _length(second))
 
     def beyond(around: Grey) -> Float:
-        there, back = _length(_outside(second, expected, around)), _length(_outside(expected, second, around))
+        there, back = _length(outside(second, expected, around)), _length(outside(expected, second, around))
         return np.asarray(np.minimum(there, back) - share, np.float32)
 
-    near = beyond(_AROUND)
+    near = beyond(AROUND)
     if near[reached > 0].max() <= min(least, _ANYWHERE):  # beyond all levels around, nothing lies further off
         return False
     found = _has_patch(near, reached, least, _USUAL_CHROMA)
@@ -139,12 +138,6 @@ def _fit(ours: Float, theirs: Float) -> tuple[float, NDArray[np.float64]]:
     return gain, shift[:, 0]
 
 
-def _outside(levels: Float, other: Float, around: Grey = _AROUND) -> Float:
-    """Measure how far each place of one [h, w] or [h, w, 2] lies from all that the other has around it, in levels."""
-    least, most = cv2.erode(other, around), cv2.dilate(other, around)
-    return np.asarray(np.maximum(np.maximum(least - levels, levels - most), 0), np.float32)
-
-
 def _length(chroma: Float) -> NDArray[np.float32]:
     return np.asarray(cv2.magnitude(np.ascontiguousarray(chroma[..., 0]), np.ascontiguousarray(chroma[..., 1])))
 
@@ -162,6 +155,6 @@ def _has_patch(beyond: Float, reached: Grey, least: float, usual: tuple[float, f
     limit = least + times * max(quantile(beyond[inside], share), 0.0)
     changed = np.asarray(((beyond > limit) & inside).view(np.uint8))
     if thin:
-        _, labels = cv2.connectedComponents(cv2.dilate(changed, _AROUND))
+        _, labels = cv2.connectedComponents(cv2.dilate(changed, AROUND))
         return bool(np.bincount(labels[changed > 0]).max(initial=0) > 1)
     return bool(cv2.erode(changed, _PATCH, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())

@@ -12,6 +12,7 @@ from pipeline.typical import Real, median, quantile, variance
 
 Colours = NDArray[np.uint8]
 
+AROUND = np.ones((3, 3), np.uint8)  # places: blur and misplacement
 SAMPLES = 1000  # places that are enough to learn a change of colours from
 CHANGED_SHARE = 0.75  # of the picture: what moves in a part of it is no change of tone
 MAX_TONE_DRIFT = 8.0  # grey levels; less is no change of tone
@@ -108,6 +109,12 @@ def draw_small(source: Tones, target: Tones, onto: Matrix) -> Colours:
     if scale < 0.75:
         small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)), np.uint8)
     return np.asarray(cv2.warpPerspective(small, shrunk, (wide, high)), np.uint8)
+
+
+def outside(levels: Float, other: Float, around: Colours = AROUND) -> Float:
+    """Measure how far each place of one [h, w, …] lies from all that the other has around it, in levels."""
+    least, most = cv2.erode(other, around), cv2.dilate(other, around)
+    return np.asarray(np.maximum(np.maximum(least - levels, levels - most), 0), np.float32)
 
 
 def to_primaries(tones: Float) -> Float:

@@ -235,11 +235,17 @@ def test_another_stone_before_the_same_sky_is_another_thing(first: Colour, secon
     ours, theirs = stall(1, first), stall(2, second)
     assert laid(ours, theirs)
     assert not laid(ours, stall(1, first, light=0.8)), "other light on all of it"
-    night = [np.asarray(each * 0.18, np.uint8) for each in (ours, stall(1, second))]
-    assert not laid(night[0], night[1]), "in the dark, other colours lie as close as what storing leaves"
 
 
 def test_less_saturation_leaves_what_hardly_has_any_and_is_one_of_the_whole() -> None:
     grey = stall(1, (150, 100, 80)).astype(np.float32)
     pale = grey.mean(axis=2, keepdims=True) + 0.6 * (grey - grey.mean(axis=2, keepdims=True))
     assert not laid(grey.astype(np.uint8), np.clip(pale, 0, 255).astype(np.uint8))
+
+
+def test_what_is_dark_stays_under_other_light_and_tells_nothing() -> None:
+    lamp = stall(3, (170, 120, 90)).astype(np.float32)
+    lamp[:, :40] = lamp[:, 280:] = (12, 14, 52)
+    lamp[:60] = (40, 26, 2)
+    warmer = np.clip(lamp * (1.18, 1.18, 1.05), 0, 255).astype(np.uint8)
+    assert not laid(lamp.astype(np.uint8), warmer)
