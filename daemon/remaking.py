@@ -103,4 +103,4 @@ def _measured_again(session: Session, image_id: int, result: Measurement) -> Non
         session.catalog.remember(SETTINGS_KEY, "")  # judging is due, should all break off before
         if previews.read(sha256) != result.preview:
             session.catalog.drop_embeddings(image_id)
-    previews.write(sha256, result.preview)  # last: should this break off, the old one tells that it is due
+    previews.write(sha256, result.preview, result.page)  # last: should this break off, the old one tells that it is due

@@ -256,7 +256,7 @@ class Flow:
             return self._failed_image(result)
         known = self._catalog.image_id(result.hashes.sha256)
         if known is not None and self._catalog.image(known).observation is not None:
-            self._knowledge.previews.write(result.hashes.sha256, result.preview)
+            self._knowledge.previews.write(result.hashes.sha256, result.preview, result.page)
             return known
         observation = Observation(result.stat.size, result.picture, result.quality, result.hashes, result.traces)
         kind, reason = judge_quality(result.quality, self._settings.quality, result.picture)
@@ -266,7 +266,7 @@ class Flow:
         else:  # it failed when it was seen first, and a newer decoder reads it
             self._catalog.set_reject(known, reject, reason if reject else "")
         self._catalog.put_observation(known, observation)
-        self._knowledge.previews.write(result.hashes.sha256, result.preview)
+        self._knowledge.previews.write(result.hashes.sha256, result.preview, result.page)
         self._knowledge.indexes.add_hashes(known, observation)
         return known
 

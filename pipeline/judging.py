@@ -59,6 +59,7 @@ class Judged:
     framing: Framing
     recoloured: float
     kind: MatchKind | None
+    other_print: tuple[float, float, float, float] | None = None  # where pages say something else, as shares of `a`
 
     @property
     def overlap(self) -> float:
@@ -111,13 +112,14 @@ class Judged:
         change = say_change(place, self.framing, seen, kind, self.recoloured)
         said = f"{place.inliers} points agree, " if place.inliers else ""
         said += f"{seen.agreement:.0%} of the overlap is the same"
+        said += ", but not what is written there" if self.other_print else ""
         return SecondLook(
             kind,
             change,
             place.inliers,
             self.overlap,
             seen.agreement,
-            find_difference(place, seen) if kind is MatchKind.EDITED else None,
+            self.other_print or (find_difference(place, seen) if kind is MatchKind.EDITED else None),
             f"{change}; {said}" if kind else f"not shown to be the same picture; {said}",
             lineage,
         )

@@ -30,7 +30,7 @@ from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, Observation, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-VERIFIER_VERSION = 17
+VERIFIER_VERSION = 18
 _VERIFIER_KEY = "judged_by"
 _MEASURER_KEY, _MEASURED_BEFORE_KEY = "measured_by", "measured_before"
 _PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
@@ -254,7 +254,7 @@ class Matcher:
 
     def _prepare(self, sha256: bytes) -> Prepared | None:
         try:
-            return prepare_stored(self._previews.read(sha256))
+            return prepare_stored(self._previews, sha256)
         except DecodeError:
             return None
 

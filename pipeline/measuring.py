@@ -6,6 +6,7 @@ from pipeline import decode as decoding
 from pipeline import hashing, previewing
 from pipeline.decode import Pixels, UnsupportedError
 from pipeline.detail import MIN_SIDE, band_energy, detail_of, textured_tiles
+from pipeline.fineprint import page_of
 from pipeline.quality import measure_quality, working_grey
 from pipeline.settings import DecodeSettings, QualitySettings
 from pipeline.traces import measure_traces
@@ -13,8 +14,9 @@ from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture, Traces
 
 # Raise it when another measurement of the same file is wanted: `reindex` then measures every image again.
-MEASURER_VERSION = 5
+MEASURER_VERSION = 6
 _COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
+_STRIP = 2  # times as long as wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ def _measure(
         preview=preview,
         model_input=remodel(preview, input_size),
         traces=traces,
+        page=page_of(_readable(rgb, common), decode_settings.preview_pixels),
     )
+
+
+def _readable(rgb: Pixels, common: Pixels) -> Pixels:
+    """Choose what a page is made of: of a long strip that was halved, nothing would be left to read."""
+    return rgb if max(rgb.shape[:2]) > _STRIP * min(rgb.shape[:2]) else common
 
 
 def _closely(decoded: decoding.Decoded) -> tuple[float, Traces]:

@@ -1,6 +1,6 @@
 """What a second look needs of one preview, computed once and kept: its tones at three sizes, and a thumbnail."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -21,6 +21,7 @@ class Prepared:
 
     tones: Tones
     thumb: Float  # [32, 32], mean 0, norm 1
+    page: bytes = b""  # `pipeline.fineprint`; empty where there is none
 
     @property
     def grey(self) -> Grey:
@@ -45,9 +46,9 @@ class Prepared:
         return find_points(self.grey)
 
 
-def prepare(preview_rgb: NDArray[np.uint8]) -> Prepared:
-    """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8."""
-    return prepare_tones(np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8))
+def prepare(preview_rgb: NDArray[np.uint8], page: bytes = b"") -> Prepared:
+    """Compute what `verify` needs of one oriented preview [h, w, 3] RGB uint8, and its page where there is one."""
+    return replace(prepare_tones(np.asarray(cv2.cvtColor(preview_rgb, cv2.COLOR_RGB2YCrCb), np.uint8)), page=page)
 
 
 def prepare_tones(tones: Colours) -> Prepared:

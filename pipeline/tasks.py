@@ -53,14 +53,15 @@ def _look(task: LookTask, ours: bytes, theirs: bytes, facts: Facts) -> StoredLoo
 
 @lru_cache(_PREPARED)
 def _prepared(folder: str, sha256: bytes) -> Prepared:
-    return prepare_stored(Previews(Path(folder)).read(sha256))
+    return prepare_stored(Previews(Path(folder)), sha256)
 
 
-def prepare_stored(preview: bytes | None) -> Prepared:
+def prepare_stored(previews: Previews, sha256: bytes) -> Prepared:
     """Prepare a stored preview; raise DecodeError where it is missing or damaged, until `reindex` makes it anew."""
+    preview = previews.read(sha256)
     if preview is None:
         raise DecodeError("a stored preview is missing")
-    return prepare(decode_preview(preview))
+    return prepare(decode_preview(preview), previews.read_page(sha256))
 
 
 def compare(first: Prepared, second: Prepared, settings: VerifySettings, facts: Facts = None) -> StoredLook:

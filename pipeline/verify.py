@@ -18,6 +18,7 @@ from pipeline.alignment import Alignment
 from pipeline.compression import FileFacts, Known
 from pipeline.cutting import find_cut
 from pipeline.dyeing import is_dyed
+from pipeline.fineprint import find_other_print
 from pipeline.judging import AS_SAVED, Judged, SecondLook, compare_at, compare_in_place, judge, weigh
 from pipeline.palettes import brought_to_few, colours_of, in_colours_of, lost_a_colour
 from pipeline.prepared import Prepared, prepare, prepare_tones
@@ -83,6 +84,9 @@ def verify(a: Prepared, b: Prepared, settings: VerifySettings, facts: Facts = No
         dyed = is_dyed(a.tones, b.tones, best.place, few_colours=known.few_colours is not None)
         painted = dyed or is_repainted(a.tones, b.tones, best.place)
         best = replace(best, kind=MatchKind.EDITED) if painted else best
+    if best is not None and best.kind is MatchKind.COPY:
+        other = find_other_print(a, b, best.place.alignment.matrix, recoloured=best.recoloured >= AS_SAVED)
+        best = best if other is None else replace(best, kind=MatchKind.EDITED, other_print=other)
     nothing = SecondLook(None, "", 0, 0.0, 0.0, None, "no common structure found")
     return nothing if best is None else best.look(settings)
 

@@ -1,4 +1,7 @@
-"""Keep small oriented pictures by content hash, for verification, report and web page. May be deleted."""
+"""Keep small oriented pictures by content hash, for verification, report and web page. May be deleted.
+
+Beside the preview of a picture with print lies a larger grey one, its page.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,11 +12,11 @@ from store.errors import StateError
 from store.text import printable
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # JPEG's first and last marker
-_PART = ".part"
+_PART, _PAGE = ".part", ".page"
 
 
 class Previews:
-    """JPEG previews in `folder`/ab/abcd….jpg, readable by their owner only."""
+    """JPEG previews in `folder`/ab/abcd….jpg, pages in ….page, readable by their owner only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,16 +28,22 @@ class Previews:
         name = sha256.hex()
         return self.folder / name[:2] / f"{name}.jpg"
 
-    def write(self, sha256: bytes, jpeg: bytes) -> None:
-        """Keep a preview by temporary file and rename; the same bytes are not written again.
+    def write(self, sha256: bytes, jpeg: bytes, page: bytes = b"") -> None:
+        """Keep a preview by temporary file and rename, its page before it; the same bytes are not written again.
 
-        No fsync: a preview torn by power loss is noticed by `read` and made again. Raise StateError when the
-        disk refuses.
+        No fsync: a preview torn by power loss is noticed by `read` and made again; a page that is lost alone is not.
+        Raise StateError when the disk refuses.
         """
-        path = self.path_of(sha256)
-        if not _whole(jpeg):
+        if not _whole(jpeg) or (page and not _whole(page)):
             raise ValueError("a preview that is no whole JPEG")
-        if self.read(sha256) == jpeg:
+        if page:
+            self._write(self._page_of(sha256), page)
+        self._write(self.path_of(sha256), jpeg)
+        if not page and self._page_of(sha256).exists():
+            self._page_of(sha256).unlink(missing_ok=True)
+
+    def _write(self, path: Path, jpeg: bytes) -> None:
+        if _read(path) == jpeg:
             return
         try:
             part = f"{path}{_PART}"
@@ -59,22 +68,23 @@ class Previews:
 
     def read(self, sha256: bytes) -> bytes | None:
         """Return the JPEG; None when it is missing, unreadable or torn (no first or no last marker)."""
-        try:
-            jpeg = self.path_of(sha256).read_bytes()
-        except OSError:
-            return None
-        return jpeg if _whole(jpeg) else None
+        return _read(self.path_of(sha256))
+
+    def read_page(self, sha256: bytes) -> bytes:
+        """Return the JPEG of the page, empty where there is none or it is torn."""
+        return _read(self._page_of(sha256)) or b""
 
     def has(self, sha256: bytes) -> bool:
         """Tell whether a preview lies there; only `read` tells whether it is whole."""
         return self.path_of(sha256).is_file()
 
     def remove(self, sha256: bytes) -> None:
-        """Delete a preview if it is there."""
-        self.path_of(sha256).unlink(missing_ok=True)
+        """Delete a preview and its page if they are there."""
+        for path in (self.path_of(sha256), self._page_of(sha256)):
+            path.unlink(missing_ok=True)
 
     def prune(self, keep: Callable[[bytes], bool]) -> int:
-        """Delete the previews that `keep(sha256)` denies, and what interrupted writes left; return how many.
+        """Delete the files that `keep(sha256)` denies, and what interrupted writes left; return how many.
 
         To be called where `write` is: a write going on in another process would lose its temporary file.
         """
@@ -86,6 +96,9 @@ class Previews:
     def bytes_used(self) -> int:
         """Add up the sizes of all previews, in bytes; looks at every file."""
         return sum(path.stat().st_size for path in self._files())
+
+    def _page_of(self, sha256: bytes) -> Path:
+        return self.path_of(sha256).with_suffix(_PAGE)
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self.folder.glob("??/*") if path.is_file())
@@ -106,6 +119,14 @@ def _wanted(path: Path, keep: Callable[[bytes], bool]) -> bool:
         return keep(bytes.fromhex(path.stem))
     except ValueError:
         return True  # not ours: nothing of another's is deleted
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        jpeg = path.read_bytes()
+    except OSError:
+        return None
+    return jpeg if _whole(jpeg) else None
 
 
 def _whole(jpeg: bytes) -> bool:

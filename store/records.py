@@ -181,6 +181,7 @@ class Measurement:
     preview: bytes  # JPEG, long side at most PREVIEW_PIXELS, oriented
     model_input: "NDArray[np.uint8]"  # [s, s, 3] RGB, made from the decoded preview
     traces: Traces | None = None  # None where nobody looked
+    page: bytes = b""  # grey JPEG of a picture with print, larger than its preview; empty of any other
 
 
 @dataclass(frozen=True, slots=True)

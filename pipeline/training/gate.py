@@ -50,7 +50,7 @@ class FitSettings:
 SETTINGS = {
     "glance": FitSettings(units=16, networks=2, steps=1200, weight_decay=0.1, good_weight=2.5),
     "blur": FitSettings(units=24, networks=4, steps=3000, weight_decay=0.1, good_weight=2.0, jitter=0.5, turns=True),
-    "blown": FitSettings(units=24, networks=8, steps=1200, weight_decay=0.03, good_weight=16.0),
+    "blown": FitSettings(units=24, networks=8, steps=1200, weight_decay=0.03, good_weight=10.0),
 }
 
 

@@ -29,8 +29,9 @@ from pipeline.training.gate_drawn import SCREENS, SOFTER
 from pipeline.training.looks import LOOKS, cut_out
 from pipeline.training.optics import BLURS, EXPOSURES, blurred, clear_spread, developed, disc, overexposed
 from pipeline.training.papers import PAPERS
+from pipeline.training.plots import PLOTS, saved
 from pipeline.training.soft import SOFT
-from pipeline.training.whites import BLANKS, ON_WHITE, SHEETS
+from pipeline.training.whites import BLANKS, BURNT, ON_WHITE, SHEETS
 from store.errors import DecodeError
 
 Floats = NDArray[np.float32]
@@ -62,6 +63,7 @@ _GRAINY_EVERY = 2
 _GRAIN = (3, 12)  # grey levels of noise: more than `developed` draws
 _FAINTEST = 3.0  # grey levels of deviation: below it, a blurred sheet is an empty one
 _NEGATIVE = 0.3  # share of the sheets shown light on dark
+_EDITED = 0.3  # share of the over-exposed pictures that come from a program, as charts do, not from a camera
 _LAID, _RAISED = 3, 4  # ways of laying a picture on white, and of raising its exposure, drawn for each
 _PAPER, _MOST_PAPER = 250, 0.2  # lowest channel; share of the picture
 _LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R BT.601
@@ -87,6 +89,7 @@ class GateSet:
     files: tuple[Path, ...]
     drawn: int  # pictures of each kind
     seed: tuple[int, int]
+    charts: bool = False  # the drawn ones are those that programs save
     others: tuple[Path, ...] = ()  # of which only those with much white are looked at, by the exposure gate
 
 
@@ -97,14 +100,16 @@ def gate_sets(
 
     `leave_out` holds ends of paths, "set/name.jpg".
     """
-    sets = [GateSet(f"drawn-{drawn}-{seed}", (), drawn, (seed, 0))]
+    sets = [
+        GateSet(f"{name}-{drawn}-{seed}", (), drawn, (seed, 0), charts=name == "charts") for name in ("drawn", "charts")
+    ]
     for number, folder in enumerate(folders, 1):
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
         files = [path for path in files if not path.as_posix().endswith(tuple(leave_out) or ("\0",))]
         mixed = [files[index] for index in np.random.default_rng([seed, number]).permutation(len(files))]
         count = len(mixed) if folder.name in whole else min(limit, len(mixed))
         name = f"{number:02d}-{folder.name}-{count}-{seed}"
-        sets.append(GateSet(name, tuple(mixed[:count]), 0, (seed, number), tuple(mixed[count:])))
+        sets.append(GateSet(name, tuple(mixed[:count]), 0, (seed, number), others=tuple(mixed[count:])))
     return sets
 
 
@@ -151,7 +156,8 @@ def exposed(rgb: Pixels, rng: Generator) -> Iterator[Spoilt]:
         return  # nothing tells the product on white from the same one, paler
     for how in rng.permutation(EXPOSURES)[:_RAISED]:
         levels = overexposed(_in_part_grey(rgb, rng), rng.uniform(*_CLIPPED), str(how), rng)
-        yield "blown", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 3)))))
+        noise = float(rng.choice((0, rng.uniform(0, 3))))
+        yield "blown", saved(levels, rng) if rng.random() < _EDITED else developed(levels, rng, noise)
 
 
 def smoothed(rgb: Pixels, number: int, rng: Generator) -> Pixels:
@@ -230,6 +236,20 @@ def _sheets(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int
             yield first + kind * count + number, ("blown" if name in BLANKS else "white", picture)
 
 
+def _charts(count: int, seed: tuple[int, int]) -> Iterator[tuple[int, Spoilt]]:
+    """Draw charts, maps and sheets as programs save them, and burnt scenes, for the exposure network alone."""
+    painters = {**PLOTS, **PAPERS, **SHEETS, **SCREENS, **BURNT}
+    for kind, (name, painter) in enumerate(painters.items()):
+        for number in range(count * (2 if name in BURNT else 1)):
+            rng = np.random.default_rng([*seed, kind, number, 3])
+            levels = painter(rng)
+            if name in BURNT:
+                made = "blown", developed(levels, rng, float(rng.choice((0, rng.uniform(0, 2)))))
+            else:
+                made = "white", saved(levels, rng)
+            yield 2 * count * kind + number, made
+
+
 def _looked_at(count: int, seed: tuple[int, int], first: int) -> Iterator[tuple[int, Spoilt]]:
     """Draw sheets and screens, sharp and blurred, in part light on dark; good ones alone of what has few edges."""
     for kind, (name, painter) in enumerate({**PAPERS, **SHEETS, **SCREENS, **SOFTER}.items()):
@@ -273,7 +293,10 @@ def measured(gate_set: GateSet) -> Examples:
     blown: list[Floats] = []
     marks: dict[str, list[tuple[bool, int]]] = {"blur": [], "blown": []}
     photographs = _photographed(gate_set.files, gate_set.seed), _on_paper(gate_set.others, len(gate_set.files))
-    for original, (kind, rgb) in chain(*photographs) if gate_set.files else _drawn(gate_set.drawn, gate_set.seed):
+    drawn = (
+        _charts(gate_set.drawn * _TIMES, gate_set.seed) if gate_set.charts else _drawn(gate_set.drawn, gate_set.seed)
+    )
+    for original, (kind, rgb) in chain(*photographs) if gate_set.files else drawn:
         if kind in ("good", "sharp", "blur"):
             blur.append(blur_features(working_grey(rgb)))
             marks["blur"].append((kind == "blur", original))

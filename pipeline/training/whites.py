@@ -2,7 +2,8 @@
 
 ON_WHITE holds ways of laying a photograph on white or of drawing it there, functions of the picture, uint8 RGB
 [h, w, 3], and a generator; SHEETS painters of good pages that `pipeline.training.papers` lacks; BLANKS painters of
-frames that are bad. No bench knows them. As in `pipeline.training.drawn`, levels are not yet clipped.
+frames that are bad, and BURNT of drawn scenes that are. No bench knows them. As in `pipeline.training.drawn`, levels
+are not yet clipped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.decode import Pixels
-from pipeline.training.drawn import Levels, draw_size, flat, ink_between
+from pipeline.training.drawn import Levels, confetti, draw_size, flat, fractal, ink_between
+from pipeline.training.optics import EXPOSURES, overexposed
 
 Plane = NDArray[np.float32]
 Put = Callable[[Pixels, Generator], NDArray[np.floating]]
@@ -254,6 +256,23 @@ def burnt_frame(rng: Generator) -> Levels:
     return np.asarray(picture)
 
 
+def burnt_shapes(rng: Generator) -> Levels:
+    """Raise the exposure of flat shapes until most of them clip: what is left has the pure colours that maps have."""
+    return _burnt(confetti(rng), rng)
+
+
+def burnt_scene(rng: Generator) -> Levels:
+    """Do the same to shapes with light and shade on them."""
+    shapes = confetti(rng)
+    shade = fractal(rng, (shapes.shape[0], shapes.shape[1]), rng.uniform(1.5, 5), 3, 0.5)
+    return _burnt(shapes + shade * rng.uniform(5, 35), rng)
+
+
+def _burnt(levels: Levels, rng: Generator) -> Levels:
+    rgb = np.asarray(levels.clip(0, 255), np.uint8)
+    return overexposed(rgb, rng.uniform(0.55, 0.98), str(rng.choice(EXPOSURES)), rng)
+
+
 ON_WHITE: dict[str, Put] = {
     put.__name__.replace("_", " "): put for put in (pencil, sitter, web_page, stamp, poster, thing, pale_sky)
 }
@@ -261,3 +280,4 @@ SHEETS: dict[str, Callable[[Generator], Levels]] = {
     painter.__name__.replace("_", " "): painter for painter in (table, hatching, wash, slide, few_words)
 }
 BLANKS: dict[str, Callable[[Generator], Levels]] = {"burnt frame": burnt_frame}
+BURNT: dict[str, Callable[[Generator], Levels]] = {"burnt shapes": burnt_shapes, "burnt scene": burnt_scene}

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from store.records import VerdictKind
 from tests.e2e.command import SIX_FOLDERS, dedupd, listing, scan, verdicts, write_config
 from tests.gallery import Album
+from tests.papers import statement
 from tests.patience import PATIENCE_SECONDS
 
 LayOut = Callable[[Album, str], Album]
@@ -261,3 +263,18 @@ def test_a_folder_that_is_protected_later_is_judged_again(scanned: Scanned, tmp_
     answer = scan(scanned.album.folder, *words)
     assert answer["kept"] == answer["files"]
     assert dedupd("check", "--config", config, "--state", tmp_path / "state", "--json").json["problems"] == []
+
+
+def test_a_statement_with_another_sum_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    for name, total in (("march", "2,810.00"), ("april", "2,310.00")):
+        cv2.imwrite(str(folder / f"{name}.png"), statement(total))
+        page = statement(total)
+        sharper = cv2.addWeighted(page, 1.6, cv2.GaussianBlur(page, (0, 0), 1.5), -0.6, 0)
+        cv2.imwrite(str(folder / f"{name}.jpg"), sharper, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    answer = scan(folder, "--output", tmp_path / "out", "--state", tmp_path / "state", "--action", "move")
+    assert sorted(path.stem for path in folder.iterdir()) == ["april", "march"]
+    files = json.loads(Path(answer["log"]).read_text("utf-8"))["files"]
+    gone = [(Path(file["path"]), Path(file["keeper"])) for file in files if file["verdict"] == "duplicate"]
+    assert len(gone) == 2 and all(path.stem == keeper.stem for path, keeper in gone)

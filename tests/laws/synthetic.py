@@ -101,7 +101,7 @@ def stand_ins() -> Iterator[Looks]:
         patch.setattr(pipeline.flow, "remodel", square_of)
         patch.setattr(pipeline.flow, "judge_quality", _judge_quality)
         patch.setattr(pipeline.tasks, "decode_preview", lambda preview: preview)
-        patch.setattr(pipeline.tasks, "prepare", lambda preview: preview)
+        patch.setattr(pipeline.tasks, "prepare", lambda preview, page: preview)
         patch.setattr(pipeline.tasks, "verify", looks.verify)
         yield looks
 

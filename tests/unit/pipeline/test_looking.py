@@ -159,7 +159,7 @@ def test_a_look_at_stored_previews_is_a_look_at_the_pictures(tmp_path: Path) -> 
         previews.write(sha256, preview(pixels, DecodeSettings()))
     pairs = ((hashes[0], hashes[1]), (hashes[0], hashes[2]), (hashes[0], b"\x07" * 32))
     seen = look(LookTask(str(tmp_path), pairs, VerifySettings()))
-    ours, theirs = (prepare_stored(previews.read(sha256)) for sha256 in hashes[:2])
+    ours, theirs = (prepare_stored(previews, sha256) for sha256 in hashes[:2])
     assert seen[0] == compare(ours, theirs, VerifySettings())
     assert seen[0] is not None and seen[0].kind is MatchKind.COPY
     assert seen[1] is not None and seen[1].kind is None

@@ -38,6 +38,30 @@ def test_keeps_what_is_written_where_it_says(previews: Previews) -> None:
     assert not previews.has(key(1))
 
 
+def test_keeps_a_page_beside_a_preview(previews: Previews) -> None:
+    page = JPEG[:2] + b"page" + JPEG[-2:]
+    assert previews.read_page(key(1)) == b""
+    previews.write(key(1), JPEG, page)
+    previews.write(key(2), JPEG, page)
+    assert previews.read(key(1)) == JPEG and previews.read_page(key(1)) == page
+    assert previews.bytes_used() == 2 * (len(JPEG) + len(page))
+    assert previews.prune(lambda sha256: sha256 == key(1)) == 2
+    assert previews.read_page(key(1)) == page and not previews.read_page(key(2))
+    previews.write(key(1), JPEG)  # measured again, it is no page
+    assert previews.read_page(key(1)) == b"" and previews.has(key(1))
+    previews.write(key(1), JPEG, page)
+    previews.remove(key(1))
+    assert previews.read_page(key(1)) == b"" and not previews.bytes_used()
+
+
+def test_a_torn_page_is_none(previews: Previews) -> None:
+    previews.write(key(1), JPEG, JPEG)
+    next(previews.folder.rglob("*.page")).write_bytes(JPEG[:-1])
+    assert previews.read_page(key(1)) == b""
+    with pytest.raises(ValueError, match="whole"):
+        previews.write(key(1), JPEG, JPEG[:-1])
+
+
 @given(st.binary(max_size=40).filter(lambda sha256: len(sha256) != 32))
 def test_only_a_sha256_names_a_preview(sha256: bytes) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
