@@ -120,8 +120,19 @@ def test_a_large_page_is_reduced_and_a_strip_stays_readable(high: int, wide: int
     assert kept.shape[0] / kept.shape[1] == pytest.approx(high / wide, rel=0.01)
 
 
-def test_dark_print_is_print() -> None:
-    assert page_of((statement("1.00") * 0.4).astype(np.uint8), PREVIEW)
+@pytest.mark.parametrize("light", [0.4, 0.2])
+def test_dark_print_is_print(light: float) -> None:
+    assert page_of((statement("1.00") * light).astype(np.uint8), PREVIEW)
+
+
+def test_print_in_pale_grey_is_read(measured: Callable[[Pixels], Prepared]) -> None:
+    pages: list[Prepared] = []
+    for name in ("2,810.00", "2,310.00"):
+        page = DONE["sharpened"](statement("1.00")) if pages else statement("1.00")
+        cv2.putText(page, name, (500, 1450), 0, 0.8, (150, 150, 150), 1, cv2.LINE_AA)
+        pages.append(measured(page))
+    assert look(*pages).kind is MatchKind.EDITED
+    assert "not what is written there" in look(*pages).explanation
 
 
 @pytest.mark.parametrize("done", [name for name in DONE if name != "turned"])  # corners depend on the order
