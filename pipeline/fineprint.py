@@ -11,14 +11,17 @@ usual difference counts. Limits were set on 700 pairs of 24 kinds of pages and s
 and on 542 copies of other screens and diagrams.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix
+from pipeline.comparison import warp
+from pipeline.framing import Placement
 from pipeline.prepared import Prepared
+from pipeline.wording import in_shares
 
 Box = tuple[float, float, float, float]
 Marks = NDArray[np.bool_]
@@ -41,7 +44,7 @@ _PLACES, _APART = 100, 10  # that are looked at again; pixels
 _HALF, _REACH, _FINER = 8, 3, 2  # of a patch and around it, pixels; steps of a pixel
 # The same of a patch that holds one letter: half of it, what no copy has, times that are usual.
 _HALF_LETTER, _OTHER_LETTER, _TIMES_LETTER = 6, 0.25, 2.5
-_SOFTEST = 0.75  # scale from which on resampling needs a blur
+_RIM = 2  # pixels along the edge of what is seen that do not count
 _FARTHEST, _AS_LARGE = 8.0, 1.01  # scales of two pages that can be compared; that are of one size
 _KERNEL, _SAMPLES = 5, 12_000  # pixels a side; places by which it is fitted
 _EDGE = 12  # grey levels: a place that tells about it
@@ -89,42 +92,45 @@ def find_other_print(a: Prepared, b: Prepared, matrix: Matrix, *, recoloured: bo
     `matrix` [3, 3] maps pixels of the preview of `a` to that of `b`. None where they say the same, so far as both
     show it, or where one of the two is no page, or a damaged one.
     """
+    if not a.page or not b.page or a.page == b.page:
+        return None
     ours, theirs = _decode(a.page), _decode(b.page)
-    if ours is None or theirs is None or a.page == b.page:
+    if ours is None or theirs is None:
         return None
     onto = _to_page(b, theirs) @ matrix @ np.linalg.inv(_to_page(a, ours))
     scale = float(np.sqrt(abs(np.linalg.det(onto[:2, :2]))))
     if not 1 / _FARTHEST < scale < _FARTHEST:
         return None
-    # Of two as large the same one is drawn onto the other, whichever comes first.
+    # The finer one is drawn as the coarser one would show it; of two as large the same one, whichever comes first.
     swapped = scale > _AS_LARGE or (scale > 1 / _AS_LARGE and a.page > b.page)
-    laid = _lay(ours, theirs, onto, swapped=swapped)
+    laid = (
+        _lay(Placement(theirs, ours, np.asarray(np.linalg.inv(onto)), True, False, 0), 1 / scale)
+        if swapped
+        else _lay(Placement(ours, theirs, onto, False, False, 0), scale)
+    )
     found = _find(laid, _OTHER_RECOLOURED if recoloured else _OTHER)
     if found is None:
         return None
-    corners = np.array([[found[0] - _HALF, found[1] - _HALF, 1], [found[0] + _HALF, found[1] + _HALF, 1]], np.float64)
-    if not laid.swapped:
-        mapped = corners @ np.linalg.inv(laid.onto).T
-        corners = mapped / mapped[:, 2:]
-    left, top = np.clip(corners.min(0)[:2] / ours.shape[::-1], 0, 1)
-    right, bottom = np.clip(corners.max(0)[:2] / ours.shape[::-1], 0, 1)
-    return float(left), float(top), float(right - left), float(bottom - top)
+    x, y = found
+    return in_shares(laid.place, (x - _HALF, y - _HALF, x + _HALF, y + _HALF))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Laid:
-    """Two pages, the finer one drawn as the coarser one would show it, in its frame."""
+    """Two pages, the source drawn in the frame of the target."""
 
+    place: Placement
     drawn: Grey
     unfiltered: Grey  # the same before it was made as soft
-    shown: Grey
     inside: Grey  # 1 where both are
-    onto: Matrix  # from the finer to the coarser
-    swapped: bool  # the finer one is the second
+
+    @property
+    def shown(self) -> Grey:
+        return self.place.target
 
 
 def _decode(jpeg: bytes) -> Grey | None:
-    page = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE) if jpeg else None
+    page = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     return None if page is None or min(page.shape) < 4 * _BLOCK else np.asarray(page, np.uint8)
 
 
@@ -134,14 +140,13 @@ def _to_page(prepared: Prepared, page: Grey) -> Matrix:
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 
-def _lay(ours: Grey, theirs: Grey, onto: Matrix, *, swapped: bool) -> _Laid:
-    """Lay the finer page over the coarser one, as well as an affine transform does, and make it as soft."""
-    finer, coarser = (theirs, ours) if swapped else (ours, theirs)
-    onto = np.asarray(np.linalg.inv(onto)) if swapped else onto
-    scale = float(np.sqrt(abs(np.linalg.det(onto[:2, :2]))))
-    if scale < _SOFTEST:
-        finer = np.asarray(cv2.GaussianBlur(finer, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1)), np.uint8)
-    drawn, inside = _draw(finer, coarser, onto, cv2.INTER_LINEAR)
+def _lay(place: Placement, shrink: float) -> _Laid:
+    """Draw the source in the frame of the target, as well as an affine transform lays it, and as soft.
+
+    `shrink` is the scale, about 1 at most.
+    """
+    finer, coarser = place.source, place.target
+    drawn, inside = warp(finer, coarser.shape, place.onto, shrink, cut=True, rim=0)
     halves = [cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for each in (coarser, drawn, inside)]
     try:
         start = np.eye(2, 3, dtype=np.float32)
@@ -152,17 +157,9 @@ def _lay(ours: Grey, theirs: Grey, onto: Matrix, *, swapped: bool) -> _Laid:
         moved = np.eye(2, 3)
     doubled = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
     better = doubled @ np.vstack([moved, [0, 0, 1]]) @ np.linalg.inv(doubled)
-    onto = np.asarray(np.linalg.inv(better)) @ onto
-    drawn, inside = _draw(finer, coarser, onto, cv2.INTER_CUBIC)
-    inside = np.asarray(cv2.erode(inside, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0))
-    return _Laid(_as_soft(drawn, coarser, inside), drawn, coarser, inside, onto, swapped)
-
-
-def _draw(finer: Grey, coarser: Grey, onto: Matrix, method: int) -> tuple[Grey, Grey]:
-    size = coarser.shape[1], coarser.shape[0]
-    drawn = cv2.warpPerspective(finer, onto, size, flags=method, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpPerspective(np.ones_like(finer), onto, size, flags=cv2.INTER_NEAREST)
-    return np.asarray(drawn, np.uint8), np.asarray(inside, np.uint8)
+    place = replace(place, onto=np.asarray(np.linalg.inv(better)) @ place.onto)
+    drawn, inside = warp(finer, coarser.shape, place.onto, shrink, cut=True, rim=_RIM, drawn_by=cv2.INTER_CUBIC)
+    return _Laid(place, _as_soft(drawn, coarser, inside), drawn, inside)
 
 
 def _as_soft(drawn: Grey, shown: Grey, inside: Grey) -> Grey:

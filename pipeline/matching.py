@@ -33,7 +33,7 @@ from store.records import Evidence, ImageState, MatchKind, Observation, StoredLo
 VERIFIER_VERSION = 18
 _VERIFIER_KEY = "judged_by"
 _MEASURER_KEY, _MEASURED_BEFORE_KEY = "measured_by", "measured_before"
-_PREPARED = 32  # previews ready for a look, 250 kB each: a service must soon hold all that it ever will
+_PREPARED = 32  # previews ready for a look, 250 kB each, some with a page: a service must soon hold all it ever will
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ WAYS = [(mirrored, quarter) for mirrored in (False, True) for quarter in range(4
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What a look needs of one preview: about 200 kB, and 80 kB of corners once a look has asked for them."""
+    """What a look needs of one preview: about 200 kB, 80 kB of corners once a look has asked for them, and a page."""
 
     tones: Tones
     thumb: Float  # [32, 32], mean 0, norm 1

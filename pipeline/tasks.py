@@ -12,7 +12,7 @@ from store.errors import DecodeError
 from store.previews import Previews
 from store.records import Failure, Measurement, StoredLook
 
-_PREPARED = 64  # 250 kB each
+_PREPARED = 64  # 250 kB each, and up to 200 kB of a page
 
 Seen = tuple[StoredLook | None, ...]  # None where a preview is missing
 

@@ -10,9 +10,12 @@ from store.records import MatchKind
 
 def find_difference(place: Placement, seen: Comparison) -> tuple[float, float, float, float] | None:
     """Give the box where the pair differs as shares of `a`."""
-    if seen.odd_box is None:
-        return None
-    x0, y0, x1, y1 = seen.odd_box
+    return None if seen.odd_box is None else in_shares(place, seen.odd_box)
+
+
+def in_shares(place: Placement, target_box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Turn a box of the target, left, top, right and bottom in pixels, into x, y, width and height as shares of `a`."""
+    x0, y0, x1, y1 = target_box
     box = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
     height, width = place.target.shape
     if not place.swapped:

@@ -5,6 +5,7 @@ Beside the preview of a picture with print lies a larger grey one, its page.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,13 +40,14 @@ class Previews:
         if page:
             self._write(self._page_of(sha256), page)
         self._write(self.path_of(sha256), jpeg)
-        if not page and self._page_of(sha256).exists():
-            self._page_of(sha256).unlink(missing_ok=True)
+        if not page:
+            with _refusals_told(self._page_of(sha256)):
+                self._page_of(sha256).unlink(missing_ok=True)
 
     def _write(self, path: Path, jpeg: bytes) -> None:
         if _read(path) == jpeg:
             return
-        try:
+        with _refusals_told(path):
             part = f"{path}{_PART}"
             try:
                 file = _fresh(part)
@@ -60,11 +62,6 @@ class Previews:
             except OSError:
                 Path(part).unlink(missing_ok=True)
                 raise
-        except OSError as error:
-            raise StateError(
-                f"cannot write the preview {printable(str(path))}: {error.strerror}",
-                "Free space or fix the permissions of the state folder; missing previews are made again.",
-            ) from error
 
     def read(self, sha256: bytes) -> bytes | None:
         """Return the JPEG; None when it is missing, unreadable or torn (no first or no last marker)."""
@@ -102,6 +99,17 @@ class Previews:
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self.folder.glob("??/*") if path.is_file())
+
+
+@contextmanager
+def _refusals_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"cannot write the preview {printable(str(path))}: {error.strerror}",
+            "Free space or fix the permissions of the state folder; missing previews are made again.",
+        ) from error
 
 
 def _fresh(part: str) -> BinaryIO:
