@@ -9,6 +9,7 @@ from store.records import Lineage, Observation, Relation, Traces
 SAME_SIZE, _ONE_SCALE = 1.0005, 1.0015  # linear: the latter as the second look sees it
 _MIN_MARGIN, _THIN_BORDER = 0.003, 0.15  # shares of the picture: the second look sees wider borders
 _SEEN_MARGIN = 0.3  # of a margin: the rest is lost to compression along its rim
+_SAME_WITHIN = 0.3  # of the smaller one's own margin
 _LEAST_CUT = 0.002  # share of the picture, as the second look sees it
 _COARSER = {Relation.PART: 1.3}  # linear: how much more finely a part may show the scene before the whole is too coarse
 _COARSER_ELSE = 1.6
@@ -20,6 +21,8 @@ def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefe
     """Prefer the one that is whole, unless the other shows what both show far more finely."""
     if lineage.whole == 2:
         return by_frames(theirs, ours, exchanged(lineage)).turned()
+    if lineage.relation is Relation.FRAMED and _is_trimmed(theirs, ours):
+        return Preference(2, _IS_PART)
     finer = density(ours, theirs, lineage)
     enlarged_back = lineage.relation is Relation.PART and same_size(ours, theirs)
     if not enlarged_back and finer > _COARSER.get(lineage.relation, _COARSER_ELSE):
@@ -35,6 +38,18 @@ def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefe
         Relation.INSET: "the other shows it on a page",
         Relation.MARKED: "something was put over the other",
     }.get(lineage.relation, "the other was made from it"))  # fmt: skip
+
+
+def _is_trimmed(large: Observation, small: Observation) -> bool:
+    """Tell whether both have the same within their margins of one colour: then the smaller one lost some of its own.
+
+    A border of another colour around a picture with a margin leaves that within.
+    """
+    if large.traces is None or small.traces is None or not small.traces.margin:
+        return False
+    outer = large.picture.width * large.picture.height * (1 - large.traces.margin)
+    inner = small.picture.width * small.picture.height * (1 - small.traces.margin)
+    return abs(outer / inner - 1) < _SAME_WITHIN * small.traces.margin
 
 
 def each_has_its_own(ours: Observation, theirs: Observation, lineage: Lineage) -> bool:

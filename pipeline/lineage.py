@@ -5,8 +5,11 @@ the scene. What was put over a picture ends in an edge that the picture without 
 what differs, the one with the stronger gradients is the one that was worked on.
 """
 
+from math import ceil
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.alignment import Float, Grey, Matrix, project
 from pipeline.comparison import Box, warp
@@ -26,8 +29,10 @@ _STRIDE = 3  # rows and columns of a preview
 _MIN_MARGIN = 0.7  # pixels of a preview: a border's least width
 _FLAT_LEVELS = 10  # grey levels
 _FLAT_SHARE = 0.93
-_EDGE_SHARE = 0.3  # of a picture's own rim that is not of its border's colour
-_ALL_ALONG = 0.6  # the same, where only one side is seen
+# Of a part's own rim, what is not of the grey around it: half of that of a third of the pages and charts cut in their
+# blank margins is, nearly all of that of a picture with a border.
+_EDGE_SHARE = 0.4
+_PAGE_EDGE_SHARE = 0.7  # the same, where the rest of the margin is not blank
 _MIN_INSIDE = 64  # pixels
 _MIN_BAR = 3.0  # pixels of a preview: thinner bars hold nothing
 
@@ -142,7 +147,7 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
 
     A thing on white paper that was cut out has white around it too, but also within.
     """
-    within = []
+    rim = []
     for margin, lines in _margins(larger, part, onto):
         # The last pixel before the picture is half its own.
         last = max(0, int(margin - 2))
@@ -150,8 +155,8 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
         level = int(np.median(fill))
         if (np.abs(fill - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
             return False
-        within.append(_share_unlike(lines, margin, level))
-    return bool(within) and max(within) > _EDGE_SHARE
+        rim.append(_unlike(lines, margin, level))
+    return bool(rim) and float(np.concatenate(rim).mean()) > _EDGE_SHARE
 
 
 def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> bool:
@@ -161,7 +166,7 @@ def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> boo
     what lies `beside` the part is asked where more than that ground lies around it, bars and letters; a thing on paper
     has nothing else around it.
     """
-    within = []
+    rim = []
     for margin, lines in _margins(larger, part, onto, beside=beside):
         if margin < _MIN_BAR:
             return False
@@ -169,8 +174,8 @@ def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> boo
         level = int(np.median(line))
         if (np.abs(line - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
             return False
-        within.append(_share_unlike(lines, margin, level))
-    return bool(within) and max(within) > (_EDGE_SHARE if len(within) > 1 else _ALL_ALONG)
+        rim.append(_unlike(lines, margin, level))
+    return bool(rim) and float(np.concatenate(rim).mean()) > _PAGE_EDGE_SHARE
 
 
 def _margins(larger: Grey, part: Grey, onto: Matrix, *, beside: bool = False) -> list[tuple[float, Grey]]:
@@ -192,10 +197,10 @@ def _margins(larger: Grey, part: Grey, onto: Matrix, *, beside: bool = False) ->
     return [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
 
 
-def _share_unlike(lines: Grey, margin: float, level: int) -> float:
-    """Return which share of a picture's own first line is not of the grey beside it."""
-    own = lines[min(int(margin + 3), len(lines) - 1)].astype(np.int16)
-    return float((np.abs(own - level) > _FLAT_LEVELS).mean())
+def _unlike(lines: Grey, margin: float, level: int) -> NDArray[np.bool_]:
+    """Tell where a part's own first line is not of the grey beside it."""
+    own = lines[min(ceil(margin), len(lines) - 1)].astype(np.int16)
+    return np.asarray(np.abs(own - level) > _FLAT_LEVELS, np.bool_)
 
 
 def _find_marked(place: Placement, odd_box: Box) -> str:

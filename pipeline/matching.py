@@ -30,7 +30,7 @@ from store.previews import Previews
 from store.records import Evidence, ImageState, MatchKind, Observation, StoredLook
 
 # Raise it when the second look changes its mind: what older ones saw is then looked at again.
-VERIFIER_VERSION = 18
+VERIFIER_VERSION = 19
 _VERIFIER_KEY = "judged_by"
 _MEASURER_KEY, _MEASURED_BEFORE_KEY = "measured_by", "measured_before"
 _PREPARED = 32  # previews ready for a look, 250 kB each, some with a page: a service must soon hold all it ever will

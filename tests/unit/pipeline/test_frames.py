@@ -30,6 +30,21 @@ def test_a_thin_border_shows_no_more(width: int, tmp_path: Path) -> None:
     assert judged(original, copy, tmp_path).original == 1
 
 
+@pytest.mark.parametrize("ground", ["white", "#dde8f0"])
+def test_a_sheet_cut_nearly_to_its_frame_shows_less_and_a_framed_one_was_there_before(
+    ground: str, tmp_path: Path
+) -> None:
+    """A preview has no place for the few pixels of the margin that are left; the files have."""
+    panel = Image.new("RGB", (1520, 1120), "black")
+    panel.paste(drawn().resize((1500, 1100)), (10, 10))
+    sheet = ImageOps.expand(panel, 20, ground)
+    whole, cut = saved(sheet), saved(sheet.crop((16, 16, 1544, 1144)))
+    assert judged(whole, cut, tmp_path).original == 1
+    assert judged(cut, whole, tmp_path).original == 2
+    bordered = saved(ImageOps.expand(sheet, 24, "#404048"))
+    assert judged(whole, bordered, tmp_path).original == 1, "a border of another colour"
+
+
 def test_rims_are_asked_of_two_of_one_scale_alone(tmp_path: Path) -> None:
     picture = drawn()
     whole = seen(saved(picture), tmp_path)[0]

@@ -87,6 +87,36 @@ def test_a_thing_on_white_that_was_cut_out_came_after_the_whole(seed: int) -> No
     assert (found.relation, found.whole) == (Relation.PART, 1)
 
 
+@pytest.mark.parametrize("cut", [9, 11, 12])
+def test_a_page_that_was_cut_in_its_blank_margin_came_after_the_whole(cut: int) -> None:
+    """Print begins close to the cut on two sides, but most of the rim is the ground of the margin."""
+    whole = np.full((300, 380, 3), 250, np.uint8)
+    for line in range(26, 295, 15):
+        text = f"{line} words on a page, {line**3} of them"
+        cv2.putText(whole, text, (14, line), cv2.FONT_HERSHEY_SIMPLEX, 0.62, (20, 20, 30), 2, cv2.LINE_AA)
+    whole[13:16, 14:200] = whole[285:288, 160:366] = 40
+    found = lineage(whole, np.ascontiguousarray(whole[cut:-cut, cut:-cut]))
+    assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
+def window(inner: Pixels) -> Pixels:
+    """Show something in a window: a dark bar above with letters, a paler one below, its own ground at the sides."""
+    whole = cv2.copyMakeBorder(inner, 24, 20, 12, 12, cv2.BORDER_CONSTANT, value=(30, 30, 30))
+    whole[:24], whole[-20:] = 68, 120
+    cv2.putText(whole, "File  Edit  View", (8, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (230, 230, 230), 1, cv2.LINE_AA)
+    return np.asarray(whole, np.uint8)
+
+
+def test_a_window_that_was_cut_along_its_bars_came_after_the_whole() -> None:
+    inner = np.full((220, 340, 3), 30, np.uint8)
+    for line in range(20, 215, 14):
+        text = "    " * (line % 3) + f"for {line} in range({line**2}): work({line % 7})"
+        cv2.putText(inner, text, (4, line), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (200, 210, 120), 1, cv2.LINE_AA)
+    whole = window(inner)
+    found = lineage(whole, np.ascontiguousarray(whole[22:-17, 8:-8]))
+    assert (found.relation, found.whole) == (Relation.PART, 1)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_round_thing_on_plain_ground_that_was_cut_out_came_after_the_whole(seed: int) -> None:
     whole = np.full((400, 480, 3), 200, np.uint8)
