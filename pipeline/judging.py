@@ -107,12 +107,13 @@ class Judged:
         place, seen, kind, fill = self.place, self.seen, self.kind, settings.max_fill_levels
         odd = seen.odd_box if kind is MatchKind.EDITED else None
         lineage = Lineage() if kind is None else find_lineage(place, self.framing, odd, fill)
-        if kind is MatchKind.COPY and stands_among(place, self.framing, lineage, fill):
-            kind = MatchKind.EDITED
+        among = kind is MatchKind.COPY and stands_among(place, lineage, fill)
+        kind = MatchKind.EDITED if among else kind
         change = say_change(place, self.framing, seen, kind, self.recoloured)
         said = f"{place.inliers} points agree, " if place.inliers else ""
         said += f"{seen.agreement:.0%} of the overlap is the same"
         said += ", but not what is written there" if self.other_print else ""
+        said += ", but words or other things stand around it" if among else ""
         return SecondLook(
             kind,
             change,

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from pipeline.decode import Pixels
-from pipeline.framing import Placement, find_framing
+from pipeline.framing import Placement
 from pipeline.lineage import stands_among
 from pipeline.settings import VerifySettings
 from pipeline.verify import prepare, verify
-from store.records import Lineage, Relation
+from store.records import Lineage, MatchKind, Relation
 from tests.gallery import draw
 
 
@@ -150,6 +150,23 @@ def test_a_frame_of_several_tones_is_nothing_else_and_letters_are(swapped: bool)
         place = Placement(part, whole, onto, False, False, 9)
         if swapped:
             place = Placement(whole, part, np.asarray(np.linalg.inv(onto)), True, False, 9)
-        framing = find_framing(place, np.eye(3), 8.0)
-        assert stands_among(place, framing, Lineage(Relation.INSET), 8.0) is among
-        assert not stands_among(place, framing, Lineage(Relation.PART), 8.0)
+        for relation in (Relation.INSET, Relation.FRAMED):  # `a` is whole, the other was made from it
+            assert stands_among(place, Lineage(relation, 1), 8.0) is among
+        assert not stands_among(place, Lineage(Relation.PART, 1), 8.0)
+
+
+@pytest.mark.parametrize(("words", "letters"), [("Lugano 1974", 0.5), ("12 weeks", 0.4), ("No.7", 0.7)])
+@pytest.mark.parametrize("ground", [(252, 250, 246), (0, 0, 0)])
+def test_words_in_a_border_are_no_copy_and_a_blank_one_is(
+    words: str, letters: float, ground: tuple[int, int, int]
+) -> None:
+    """A still with its subtitle, a print with what somebody wrote below it: nobody has that again."""
+    shown = picture(4)
+    blank = np.asarray(cv2.copyMakeBorder(shown, 10, 34, 10, 10, cv2.BORDER_CONSTANT, value=ground), np.uint8)
+    written, ink = blank.copy(), (30, 30, 60) if ground[0] else (230, 230, 230)
+    cv2.putText(written, words, (90, len(blank) - 10), cv2.FONT_HERSHEY_SIMPLEX, letters, ink, 1, cv2.LINE_AA)
+    for ours, theirs in ((shown, written), (written, shown)):
+        seen = verify(prepare(ours), prepare(theirs), VerifySettings())
+        assert seen.kind is MatchKind.EDITED
+        assert "words or other things stand around it" in seen.explanation
+    assert verify(prepare(shown), prepare(blank), VerifySettings()).kind is MatchKind.COPY
