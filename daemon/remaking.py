@@ -12,7 +12,7 @@ from pipeline.matching import measured_by_another, remember_measurer
 from pipeline.measuring import MeasureTask
 from store.records import ImageState, Measurement, Observation
 
-_LEVELS = 2  # bytes of them that are measured now
+_LEVELS = 4  # bytes of them that are measured now
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ _MIN_DEVIATION = 0.5  # grey levels
 _EXPLAINS = -2.0  # octaves: of what the patches hold, left by the better of both; mirrored pairs leave all
 _MANY_REPEATS, _FEWEST_STEPS = 12, -5.0  # lines; octaves
 _CUBIC = -0.75  # as OpenCV has it
+_MASKS, _MASK_REACH = (0.6, 1.1), 2.0  # pixels of the smaller one: deviations
 _SMOOTHED = 0.4  # of the ratio: the deviation of a reducing filter
 
 _MIDDLE = 0.5  # of a pixel
@@ -39,6 +40,21 @@ class Interpolated:
     enlarging: float  # what the best interpolation of the smaller one leaves of the larger
     reducing: float  # what a smoothed larger one leaves of the smaller
     repeats: float  # steps between lines that enlarging without a filter repeats, against all others: 0 or less
+    sharpening: "Sharpening | None" = None  # None where too few pixels lie on each other
+
+
+@dataclass(frozen=True, slots=True)
+class Sharpening:
+    """What an interpolation of the smaller one gives of the larger with a mask of any width taken off or put on.
+
+    Sharpening after enlarging takes a wide mask off (as an unsharp mask does), and still adds no detail.
+    """
+
+    plain: float  # the weight of the interpolation
+    narrow: float  # of the smaller one smoothed by half a pixel
+    wide: float  # by one pixel
+    left: float  # octaves of squared grey levels that are not explained
+    gained: float  # octaves by which that is less than what the interpolation alone leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +97,8 @@ def compare_sizes(large: Observation, small: Observation) -> Interpolated | None
     best = min(known, key=lambda left: left.square)
     if min(best.square - best.held, smooth.square - smooth.held) > _EXPLAINS:
         return None
-    return Interpolated(best.square, smooth.square, min(_repeats(ours, theirs, phase) for phase in _PHASES))
+    repeats = min(_repeats(ours, theirs, phase) for phase in _PHASES)
+    return Interpolated(best.square, smooth.square, repeats, _fit_sharpening(theirs, ours))
 
 
 def _read(seen: Observation) -> _Side | None:
@@ -104,6 +121,24 @@ def _explain(source: _Side, target: _Side, way: _Way) -> _Left | None:
     pixels, aims = pixels - pixels.mean(), aims - aims.mean()
     left = aims - pixels * (float(pixels @ aims) / float(pixels @ pixels))
     return _Left(_octaves(left), _octaves(aims))
+
+
+def _fit_sharpening(source: _Side, target: _Side) -> Sharpening | None:
+    """Weigh an interpolation and two masks so that they give the patches of the target, where they reach."""
+    made = []
+    for kernel in (_cubic, *map(_bell, _MASKS)):
+        way = _Way(kernel, _MASK_REACH)
+        (down_kept, down), (across_kept, across) = (_weights(source, target, axis, way) for axis in (0, 1))
+        kept = down_kept[:, None, :, None] & across_kept[None, :, None, :]
+        made.append((down[:, None] @ source.patches @ across[None].transpose(0, 1, 3, 2))[kept])
+    aims = target.patches[kept]
+    if len(aims) < _MIN_PIXELS:
+        return None
+    parts = np.stack([*made, np.ones_like(aims)], axis=1)
+    fits = [np.linalg.lstsq(part, aims, rcond=None)[0] for part in (parts, parts[:, [0, 3]])]
+    left, alone = (_octaves(aims - part @ fit) for part, fit in zip((parts, parts[:, [0, 3]]), fits, strict=True))
+    plain, narrow, wide = (float(weight) for weight in fits[0][:3])
+    return Sharpening(plain, narrow, wide, left, alone - left)
 
 
 def _octaves(values: Floats) -> float:

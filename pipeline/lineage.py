@@ -139,7 +139,7 @@ def _by_frames(place: Placement, framing: Framing, max_fill_levels: float) -> _F
 def _within(place: Placement, onto: Matrix, larger: Grey, *, filled: bool, seam: bool) -> _Found:
     """Tell what a part is of the larger picture it lies in; `onto` maps the part's pixels."""
     part = place.source if larger is place.target else place.target
-    if (place.tilted and filled) or _is_framed(larger, part, onto):
+    if _is_on_ground(larger, part, onto) if place.tilted and filled else _is_framed(larger, part, onto):
         return Relation.FRAMED, "part"
     # Nothing lies askew on a page, and what was set into something ends in a seam.
     if place.tilted:
@@ -189,6 +189,13 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
             return False
         rim.append(_unlike(lines, margin, level))
     return bool(rim) and float(np.concatenate(rim).mean()) > _EDGE_SHARE
+
+
+def _is_on_ground(larger: Grey, part: Grey, onto: Matrix) -> bool:
+    """Tell whether a part is unlike the grey that lies around it along its rim: of a page cut askew most is alike."""
+    beyond = cv2.dilate(outline(part.shape, larger.shape, onto), np.ones((5, 5), np.uint8)) == 0
+    rim = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]]).astype(np.int16)
+    return float((np.abs(rim - int(np.median(larger[beyond]))) > _FLAT_LEVELS).mean()) > _EDGE_SHARE
 
 
 def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> bool:

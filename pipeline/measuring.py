@@ -14,7 +14,7 @@ from store.errors import DecodeError
 from store.records import Failure, FailureKind, FileStat, Hashes, Measurement, Picture, Traces
 
 # Raise it when another measurement of the same file is wanted: `reindex` then measures every image again.
-MEASURER_VERSION = 6
+MEASURER_VERSION = 7
 _COMMON_PIXELS = 2048  # long side below which one more halving no longer saves time
 _STRIP = 2  # times as long as wide
 

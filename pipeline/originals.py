@@ -27,6 +27,7 @@ from pipeline.chains import (
 from pipeline.curves import find_retoned
 from pipeline.descent import Descent, find_descent
 from pipeline.detail import WHITENING, Floats
+from pipeline.drawings import find_drawn
 from pipeline.enlarging import HARDLY_LARGER, find_repeated, is_enlarged
 from pipeline.filters import Cause, Fits, find_cause
 from pipeline.frames import HAS_BORDER, SAME_SIZE, by_frames, by_rims, density, exchanged, is_bordered, same_size
@@ -39,6 +40,7 @@ from pipeline.recompressed import (
     by_compression,
     by_packing,
     find_exact,
+    find_spared,
 )
 from pipeline.rhythm import compare_rhythms
 from pipeline.sharpening import FINER, FINEST, MIDDLE, NEXT, TOP, UPPER, is_contrary, is_sharpened
@@ -73,6 +75,7 @@ _REDUCED_AND_ENLARGED = "the other was reduced and enlarged again"
 _OTHER_TONES = "the other has other tones"
 _CAMERA_LOST = "the other lost what its camera wrote into it"
 _ALL_OVER = (0.3, 0.1)  # octaves: more, in most places, is nothing put over a part; where a filter was told, too
+_DISTURBED = "the other is no longer as it was drawn: its lines have rims"
 _LOST_DETAIL = "the other lost detail"
 _NOISE_ADDED = "noise was added to the other"
 _CAUSED = {
@@ -93,7 +96,9 @@ def find_original(ours: Observation, theirs: Observation, lineage: Lineage) -> P
     if lineage.relation is Relation.MARKED:
         return _by_mark(ours, theirs, lineage)
     if lineage.whole:
-        return by_frames(ours, theirs, lineage)
+        # A program that puts a border around a picture does not invent a camera: a scan that was trimmed had its own.
+        scanned = _by_camera(ours, theirs) if lineage.relation is Relation.FRAMED else Preference()
+        return scanned if scanned.original else by_frames(ours, theirs, lineage)
     return _by_pictures(ours, theirs, lineage) if lineage.relation is Relation.SAME else Preference()
 
 
@@ -116,10 +121,13 @@ def _by_mark(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefer
 
 def _by_pictures(ours: Observation, theirs: Observation, lineage: Lineage, cause: Cause | None = None) -> Preference:
     """Compare two that show the same, in whatever size; `cause` where it is known already."""
-    camera = [_has_camera_data(seen) for seen in (ours, theirs)]
-    if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
-        return Preference(1 if camera[0] else 2, _CAMERA_LOST)
+    camera = _by_camera(ours, theirs)
+    if camera.original:
+        return camera
     ratio = density(ours, theirs, lineage)
+    drawn = find_drawn(ours, theirs, ratio)
+    if drawn:
+        return Preference(drawn, _DISTURBED)
     if ours.traces is None or theirs.traces is None or not (ours.traces.spectrum and theirs.traces.spectrum):
         return _by_size(ours, theirs, ratio)
     if ratio < 1:
@@ -186,6 +194,14 @@ def _sharper(ours: Observation, theirs: Observation) -> float:
     return abs(compare_sharpness(ours.traces, theirs.traces))
 
 
+def _by_camera(ours: Observation, theirs: Observation) -> Preference:
+    """Prefer the one that carries what a camera or a scanner wrote, where the other carries nothing."""
+    camera = [_has_camera_data(seen) for seen in (ours, theirs)]
+    if camera[0] != camera[1] and 0 in (ours.picture.metadata_fields, theirs.picture.metadata_fields):
+        return Preference(1 if camera[0] else 2, _CAMERA_LOST)
+    return Preference()
+
+
 def _has_camera_data(seen: Observation) -> bool:
     """Tell whether a file carries what cameras write: programs that save it again drop that, and people add less."""
     return seen.picture.encoding not in _TAGGED_FORMATS and seen.picture.metadata_fields >= _CAMERA_FIELDS
@@ -198,6 +214,9 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         return Preference()
     if descent.original:
         return Preference(descent.original, "the other was saved from it: its rounding shows")
+    spared = find_spared(ours, theirs)
+    if spared:
+        return Preference(spared, "the other is compressed to next to nothing")
     coloured = find_coloured(first, second)
     if coloured:
         return Preference(coloured, "the other lost its colours")

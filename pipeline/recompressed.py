@@ -36,6 +36,7 @@ _AS_EMPTY = 0.2
 # Of a step of the coarser: 0.29 if it was saved from the other. All 15 pairs below of which the blocks told nothing
 # were right; 2 more had been saved with steps of 1 at low frequencies, which drown in the rounding of pixels.
 _ROUNDED, _SHOWN = 0.2, 4
+_STARVED_BITS = 0.35  # per pixel: of 300 photographs saved with a loss, of twelve collections, none has less
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,19 @@ def find_exact(ours: Observation, theirs: Observation) -> int:
         for seen in (ours, theirs)
     ]
     return kept.index(True) + 1 if kept[0] != kept[1] else 0
+
+
+def find_spared(ours: Observation, theirs: Observation) -> int:
+    """Tell which of two of one size, 1 or 2, was kept without a loss beside one of hardly any bytes; else 0.
+
+    What so few bytes leave is no detail, whatever its frequencies: rims and the edges of blocks.
+    """
+    exact = find_exact(ours, theirs)
+    if not exact:
+        return 0
+    other = theirs if exact == 1 else ours
+    bits = 8 * other.byte_size / (other.picture.width * other.picture.height)
+    return exact if bits < _STARVED_BITS else 0
 
 
 def by_compression(ours: Observation, theirs: Observation, gain: Floats, descent: Descent) -> Preference:

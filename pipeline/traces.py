@@ -23,6 +23,7 @@ from pipeline.dct import block_basis
 from pipeline.decode import Pixels
 from pipeline.descent import sample_blocks
 from pipeline.detail import Floats
+from pipeline.drawings import measure_flatness
 from pipeline.filters import sample_patches
 from pipeline.rhythm import measure_rhythm
 from store.records import Traces
@@ -79,7 +80,8 @@ def measure_traces(rgb: Pixels, tiles: Pixels, energy: Floats, steps: Sequence[i
         margin=_margin(rgb),
         rhythm=measure_rhythm(rgb),
         blocks=sample_blocks(rgb, steps),
-        levels=bytes([round(255 * _missing_levels(few)), min(round(_OWN_UNIT * _own_colour(few)), 255)]),
+        levels=bytes([round(255 * _missing_levels(few)), min(round(_OWN_UNIT * _own_colour(few)), 255)])
+        + measure_flatness(rgb),
         patches=sample_patches(rgb, steps),
     )
 

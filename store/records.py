@@ -155,7 +155,8 @@ class Traces:
     rhythm: bytes = b""  # power by frequency of what resampling leaves; empty where nobody looked
     blocks: bytes = b""  # the file's quantisation steps, and DCT coefficients of blocks at fixed places
     # The share, in 255ths, of grey levels that no pixel has and their neighbours do; how far the channels differ beyond
-    # what a tint explains, in eighths of a level. One byte each; an earlier dedupd had only the first.
+    # what a tint explains, in eighths of a level; how many neighbours are equal, and how many of the others differ by a
+    # few levels, in 255ths. One byte each; an earlier dedupd had only the first, or two.
     levels: bytes = b""
     patches: bytes = b""  # the file's quantisation table, and the grey of patches at fixed places
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate
 from typing import Any
 
 from store.records import CatalogFile, FileStat, Hashes, ImageState, Observation, Picture, Quality, Traces, VerdictKind
@@ -21,9 +20,9 @@ IMAGE_ROW = (
 
 # Traces that are rows of numbers share one column, `spectrum`, in this order; the last takes what is left.
 _SERIES = ("spectrum", "rhythm", "levels", "patches", "blocks")
-# Where each ends that has one length. An earlier dedupd had neither levels nor patches; all it had was shorter than
-# these.
-_ENDS = tuple(accumulate((20, 256, 2, 64 + 16 * 144)))
+# Bytes of those that have one length. Of levels an earlier dedupd had one, two or, like patches, none; all it had then
+# was shorter than these. Blocks have a header, and so many each: what is left of that is levels.
+_SPECTRUM, _RHYTHM, _PATCHES, _BLOCKS_HEADER, _BLOCK = 20, 256, 64 + 16 * 144, 15, 30
 
 
 @cache
@@ -91,9 +90,9 @@ def row_of(image_id: int, seen: Observation) -> dict[str, Any]:
 
 def _traces_of(series: bytes, numbers: Sequence[Any]) -> Traces:
     """Take apart the series that stand in one column; what an earlier dedupd did not measure is empty."""
-    spectrum, rhythm = series[: _ENDS[0]], series[_ENDS[0] : _ENDS[1]]
-    if len(series) < _ENDS[-1]:
-        return Traces(*(spectrum, *numbers, rhythm, series[_ENDS[1] :]))
-    short = 1 - len(series) % 2  # of an earlier dedupd, with one byte of levels: all else together is odd
-    start, middle, end = _ENDS[1], _ENDS[2] - short, _ENDS[3] - short
-    return Traces(*(spectrum, *numbers, rhythm, series[end:], series[start:middle], series[middle:end]))
+    spectrum, rhythm, rest = series[:_SPECTRUM], series[_SPECTRUM:][:_RHYTHM], series[_SPECTRUM + _RHYTHM :]
+    if len(rest) < _PATCHES:
+        return Traces(*(spectrum, *numbers, rhythm, rest))
+    start = (len(rest) - _PATCHES - _BLOCKS_HEADER) % _BLOCK
+    end = start + _PATCHES
+    return Traces(*(spectrum, *numbers, rhythm, rest[end:], rest[:start], rest[start:end]))

@@ -371,3 +371,10 @@ def test_of_a_turned_picture_the_copy_with_empty_corners_loses(seed: int, tmp_pa
     image = drawn(seed)
     turned = image.rotate(4, Image.Resampling.BICUBIC, expand=True, fillcolor="black")
     assert judged(saved(image, quality=90), saved(turned, quality=95), tmp_path).original == 1
+
+
+@pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG"])
+def test_a_soft_picture_stays_beside_one_of_hardly_any_bytes(form: str, tmp_path: Path) -> None:
+    """A planet, a slice of a scan: what compression leaves is all the fine detail that either has."""
+    soft = drawn().filter(ImageFilter.GaussianBlur(4))
+    assert judged(saved(soft, "PNG"), saved(soft, form, quality=25), tmp_path).original == 1

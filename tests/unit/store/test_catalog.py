@@ -339,10 +339,11 @@ def test_traces_come_back_and_may_be_missing(catalog: Catalog) -> None:
     traces = Traces(bytes(range(20)), 0.2, 1.5, 0.01, 2.5, 8.25, 31.0, 0.125)
     full = replace(traces, rhythm=bytes(range(256)), blocks=b"blocks")
     blocks, patches = bytes(15 + 30 * 64), bytes(range(256)) * 9 + bytes(64)
-    fullest = replace(full, levels=b"\x07\x0a", patches=patches, blocks=blocks)
+    fullest = replace(full, levels=b"\x07\x0a\x80\x20", patches=patches, blocks=blocks)
+    small = replace(fullest, blocks=blocks[: 15 + 30 * 48])
     tiny = replace(traces, spectrum=b"")
-    earlier = replace(fullest, levels=b"\x07")  # as an earlier dedupd wrote them
-    for each in (traces, full, replace(full, blocks=blocks), fullest, earlier, tiny):
+    earlier = (replace(fullest, levels=levels) for levels in (b"\x07", b"\x07\x0a"))  # as an earlier dedupd wrote them
+    for each in (traces, full, replace(full, blocks=blocks), fullest, small, *earlier, tiny):
         traced = replace(observation(1), traces=each)
         catalog.put_observation(image_id, traced)
         assert catalog.image(image_id).observation == traced
