@@ -119,9 +119,9 @@ def judge_quality(
         )
     bright = settings.max_brightness if quality.tones else 2 * settings.max_brightness - _WHITE  # the rest may be dark
     if quality.brightness > bright and quality.tones < settings.min_tones:
-        return VerdictKind.BRIGHT, (
-            f"mean brightness {quality.brightness:.1f} is above {bright:g}, and the tones are lost"
-        )
+        told = f"mean brightness {quality.brightness:.1f} is above {bright:g}, and the tones are lost"
+        usual = "" if quality.tones else f" (over-exposed: elsewhere up to {settings.max_brightness:g} passes)"
+        return VerdictKind.BRIGHT, told + usual
     if quality.sharpest < settings.min_sharpness:
         return VerdictKind.BLUR, (
             f"sharpness {quality.sharpest:.0f} of 100 in the sharpest region is below {settings.min_sharpness:g}"
