@@ -20,6 +20,9 @@ _UNIT = 255
 # of these lossless. Photographs, also in few colours, have less flat ground.
 _DRAWN_FLAT, _DRAWN_SMALL = 0.5, 0.25
 _STILL_FLAT, _MORE_SMALL = 0.35, 0.15
+# Of the grey levels, in 255ths: who lacks so many more, in the same size, was brought to few colours, and who lacks
+# fewer to two. Of 37 drawings beside their JPEGs 32 lie within, of 45 copies in few colours 25.
+_MORE_MISSING = 47
 _LEAST_SCALE = 0.4  # linear: what is smaller than that lacks too much
 
 
@@ -37,17 +40,25 @@ def measure_flatness(rgb: Pixels) -> bytes:
     return bytes([round(_UNIT * (1 - changes / steps.size)), round(_UNIT * small / max(changes, 1))])
 
 
+def has_even_ground(traces: Traces) -> bool:
+    """Tell whether half of all neighbours are equal, as on pages, screens and charts, compressed or not."""
+    found = _flatness(traces)
+    return found is not None and found[0] >= _DRAWN_FLAT
+
+
 def find_drawn(ours: Observation, theirs: Observation, ratio: float) -> int:
     """Tell which of two, 1 or 2, is as it was drawn, beside one that was disturbed; else 0.
 
     `ratio` is how many pixels of the second lie along one of the first.
     """
     first, second = _flatness(ours.traces), _flatness(theirs.traces)
-    if first is None or second is None:
+    if ours.traces is None or theirs.traces is None or first is None or second is None:
         return 0
-    if _is_disturbed(first, second) and ratio < 1 / _LEAST_SCALE:
+    missing = ours.traces.levels[0] - theirs.traces.levels[0]
+    most = _MORE_MISSING if ratio == 1 else _UNIT
+    if _is_disturbed(first, second) and ratio < 1 / _LEAST_SCALE and 0 <= missing <= most:
         return 1
-    return 2 if _is_disturbed(second, first) and ratio > _LEAST_SCALE else 0
+    return 2 if _is_disturbed(second, first) and ratio > _LEAST_SCALE and 0 <= -missing <= most else 0
 
 
 def _is_disturbed(drawn: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipeline.drawings import has_even_ground
 from pipeline.enlarging import is_enlarged, is_enlarged_on_page
 from pipeline.recompressed import Preference
 from store.records import Lineage, Observation, Relation, Traces
@@ -41,11 +42,14 @@ def by_frames(ours: Observation, theirs: Observation, lineage: Lineage) -> Prefe
 
 
 def _is_trimmed(large: Observation, small: Observation) -> bool:
-    """Tell whether both have the same within their margins of one colour: then the smaller one lost some of its own.
+    """Tell whether both pages have the same within their margins of one colour: the smaller one lost some of its own.
 
-    A border of another colour around a picture with a margin leaves that within.
+    A border of another colour around a page with a margin leaves that within. Bars around a night scene are black
+    beside black, and nobody cuts those.
     """
     if large.traces is None or small.traces is None or not small.traces.margin:
+        return False
+    if not (has_even_ground(large.traces) and has_even_ground(small.traces)):
         return False
     outer = large.picture.width * large.picture.height * (1 - large.traces.margin)
     inner = small.picture.width * small.picture.height * (1 - small.traces.margin)

@@ -29,10 +29,14 @@ _STRIDE = 3  # rows and columns of a preview
 _MIN_MARGIN = 0.7  # pixels of a preview: a border's least width
 _FLAT_LEVELS = 10  # grey levels
 _FLAT_SHARE = 0.93
-# Of a part's own rim, what is not of the grey around it: half of that of a third of the pages and charts cut in their
-# blank margins is, nearly all of that of a picture with a border.
-_EDGE_SHARE = 0.4
-_PAGE_EDGE_SHARE = 0.7  # the same, where the rest of the margin is not blank
+_EDGE_SHARE = 0.3  # of a picture's own rim that is not of its border's colour, on one side
+_ALL_ALONG = 0.6  # the same, where only one side is seen
+# The same of the whole rim of a page: half of that of a third of the pages and charts cut in their blank margins is,
+# nearly all of that of one with a border; and where the rest of the margin is not blank.
+_PAGE_EDGE_SHARE, _PAGE_ALL_ALONG = 0.4, 0.7
+# Share of a preview's neighbours that are exactly equal: nine in ten charts, screens and pages have half and more, of
+# photographs, night scenes among them, none.
+_PAGE_EQUAL = 0.48
 _MIN_INSIDE = 64  # pixels
 _MIN_BAR = 3.0  # pixels of a preview: thinner bars hold nothing
 
@@ -82,26 +86,47 @@ def stands_among(place: Placement, lineage: Lineage, max_fill_levels: float) -> 
 def _count_beside(larger: Grey, part: Grey, onto: Matrix, *, tilted: bool) -> int:
     """Count the pixels around a part that are of another grey than their line along it, as those of letters are.
 
-    Where the part lies askew there are no such lines, and the ground is of one grey.
+    Where the part lies askew there are no such lines, and the ground is of one grey, or slopes as light does.
     """
     beyond = cv2.dilate(outline(part.shape, larger.shape, onto), np.ones((5, 5), np.uint8)) == 0
     if not beyond.any():
         return 0
+    odd = np.zeros_like(beyond)
+    odd[beyond] = np.abs(_off_plane(larger, beyond)) > _BESIDE_LEVELS
     if tilted:
-        levels = larger[beyond].astype(np.int16)
-        return int(np.count_nonzero(np.abs(levels - int(np.median(levels))) > _BESIDE_LEVELS))
-    odd, beside = beyond.copy(), []
+        return int(np.count_nonzero(odd))
+    beside = []
     x, y = project(onto, frame_corners(part.shape)).T
     for lines, mask, along in ((larger, odd, y), (larger.T, odd.T, x)):
         numbers = np.arange(len(lines))
         beside.append((numbers < along.min()) | (numbers > along.max()))
         for number in np.flatnonzero(beside[-1]):
-            off = np.abs(lines[number].astype(np.int16) - int(np.median(lines[number])))
-            mask[number] &= off > _BESIDE_LEVELS
-    # The round corners of a frame are alike.
-    mirrored = cv2.dilate(odd.view(np.uint8), np.ones((3, 3), np.uint8))[:, ::-1] > 0
-    odd &= ~(mirrored & np.logical_and.outer(*beside))
+            line = lines[number].astype(np.float32)
+            mask[number] &= np.abs(line - _slope_of(line)) > _BESIDE_LEVELS
+    # The round corners of a frame are alike, all four.
+    near = cv2.dilate(odd.view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    odd &= ~(near[:, ::-1] & near[::-1] & np.logical_and.outer(*beside))
     return int(np.count_nonzero(odd))
+
+
+def _off_plane(picture: Grey, beyond: NDArray[np.bool_]) -> Float:
+    """Return by how much the pixels of a ground are off the grey that slopes evenly over it."""
+    y, x = np.nonzero(beyond)
+    levels = picture[beyond].astype(np.float64)
+    terms = np.stack([np.ones_like(levels), x / picture.shape[1], y / picture.shape[0]], axis=1)
+    off = levels - np.median(levels)
+    for _ in range(2):  # what stands out does not tilt it
+        near = np.abs(off) <= 2 * _BESIDE_LEVELS
+        off = levels - terms @ np.linalg.lstsq(terms[near], levels[near], rcond=None)[0]
+    return np.asarray(off, np.float32)
+
+
+def _slope_of(line: Float) -> Float:
+    """Return the grey of a line of a border, which may slope from its first third to its last."""
+    third = max(len(line) // 3, 1)
+    first, last = float(np.median(line[:third])), float(np.median(line[-third:]))
+    along = (np.arange(len(line), dtype=np.float32) - (third - 1) / 2) / max(len(line) - third, 1)
+    return np.asarray(first + (last - first) * along, np.float32)
 
 
 def _is_ringed(larger: Grey, part: Grey, onto: Matrix) -> bool:
@@ -187,15 +212,21 @@ def _is_framed(larger: Grey, part: Grey, onto: Matrix) -> bool:
         level = int(np.median(fill))
         if (np.abs(fill - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
             return False
-        rim.append(_unlike(lines, margin, level))
-    return bool(rim) and float(np.concatenate(rim).mean()) > _EDGE_SHARE
+        rim.append((lines, margin, level))
+    return _ends_there(part, rim, _EDGE_SHARE, _PAGE_EDGE_SHARE)
 
 
 def _is_on_ground(larger: Grey, part: Grey, onto: Matrix) -> bool:
     """Tell whether a part is unlike the grey that lies around it along its rim: of a page cut askew most is alike."""
     beyond = cv2.dilate(outline(part.shape, larger.shape, onto), np.ones((5, 5), np.uint8)) == 0
     rim = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]]).astype(np.int16)
-    return float((np.abs(rim - int(np.median(larger[beyond]))) > _FLAT_LEVELS).mean()) > _EDGE_SHARE
+    unlike = np.abs(rim - int(np.median(larger[beyond]))) > _FLAT_LEVELS
+    return not _is_page(part) or float(unlike.mean()) > _PAGE_EDGE_SHARE
+
+
+def _is_page(part: Grey) -> bool:
+    """Tell pages, screens and charts from photographs by their even ground, of which margins are made as well."""
+    return float((part[:, 1:] == part[:, :-1]).mean()) >= _PAGE_EQUAL
 
 
 def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> bool:
@@ -213,8 +244,8 @@ def _is_bordered(larger: Grey, part: Grey, onto: Matrix, *, beside: bool) -> boo
         level = int(np.median(line))
         if (np.abs(line - level) <= _FLAT_LEVELS).mean() < _FLAT_SHARE:
             return False
-        rim.append(_unlike(lines, margin, level))
-    return bool(rim) and float(np.concatenate(rim).mean()) > _PAGE_EDGE_SHARE
+        rim.append((lines, margin, level))
+    return _ends_there(part, rim, _EDGE_SHARE if len(rim) > 1 else _ALL_ALONG, _PAGE_ALL_ALONG)
 
 
 def _margins(larger: Grey, part: Grey, onto: Matrix, *, beside: bool = False) -> list[tuple[float, Grey]]:
@@ -236,10 +267,24 @@ def _margins(larger: Grey, part: Grey, onto: Matrix, *, beside: bool = False) ->
     return [(float(margin), lines) for margin, lines in sides if margin > _MIN_MARGIN]
 
 
-def _unlike(lines: Grey, margin: float, level: int) -> NDArray[np.bool_]:
-    """Tell where a part's own first line is not of the grey beside it."""
-    own = lines[min(ceil(margin), len(lines) - 1)].astype(np.int16)
-    return np.asarray(np.abs(own - level) > _FLAT_LEVELS, np.bool_)
+def _ends_there(part: Grey, sides: list[tuple[Grey, float, int]], share: float, page_share: float) -> bool:
+    """Tell whether the grey around a part ends where that begins.
+
+    `sides` are the lines from each side inwards, how many of them lie before the part, and their grey. A thing on
+    white ends it on one side; on a page words stand close to a margin that goes on around them.
+    """
+    if not sides:
+        return False
+    if not _is_page(part):
+        return max(float(_unlike(lines, int(margin + 3), level).mean()) for lines, margin, level in sides) > share
+    rim = np.concatenate([_unlike(lines, ceil(margin), level) for lines, margin, level in sides])
+    return float(rim.mean()) > page_share
+
+
+def _unlike(lines: Grey, place: int, level: int) -> NDArray[np.bool_]:
+    """Tell where a line is not of a grey."""
+    line = lines[min(place, len(lines) - 1)].astype(np.int16)
+    return np.asarray(np.abs(line - level) > _FLAT_LEVELS, np.bool_)
 
 
 def _find_marked(place: Placement, odd_box: Box) -> str:

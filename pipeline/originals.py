@@ -214,9 +214,6 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         return Preference()
     if descent.original:
         return Preference(descent.original, "the other was saved from it: its rounding shows")
-    spared = find_spared(ours, theirs)
-    if spared:
-        return Preference(spared, "the other is compressed to next to nothing")
     coloured = find_coloured(first, second)
     if coloured:
         return Preference(coloured, "the other lost its colours")
@@ -248,6 +245,9 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         again = _by_rhythm(first, second, gain, surplus)
         if again:
             return Preference(again, _REDUCED_AND_ENLARGED)
+    spared = find_spared(ours, theirs)
+    if spared:
+        return Preference(spared, "the other is compressed to next to nothing")
     if is_finest_alone(float(gain[FINEST].mean()), float(gain[FINER].mean()), first, second):
         return by_compression(ours, theirs, gain, descent)
     found = _by_fine_detail(ours, theirs, gain, surplus, descent, cause.fits)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from pipeline.drawings import find_drawn, measure_flatness
 from tests.unit.pipeline.test_originals import drawn, judged, saved, seen
@@ -74,3 +74,13 @@ def test_flatness_is_two_shares_of_any_picture(height: int, width: int, seed: in
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert len(measure_flatness(noise)) == 2
     assert measure_flatness(np.full_like(noise, 77)) == bytes([255, 0])
+
+
+@pytest.mark.parametrize("bits", [4, 5])
+def test_fewer_tones_of_a_drawing_with_slopes_are_no_drawing_of_their_own(bits: int, tmp_path: Path) -> None:
+    """A screen with soft shades, and what a program that saves few tones makes of it."""
+    shaded = np.asarray(screen(), np.float32)
+    shaded[36:] -= np.linspace(0, 90, 640)[None, :, None] * (shaded[36:] > 200)
+    whole = Image.fromarray(shaded.clip(0, 255).astype(np.uint8))
+    pair = [seen(saved(each, "PNG"), tmp_path)[0] for each in (whole, ImageOps.posterize(whole, bits))]
+    assert find_drawn(pair[0], pair[1], 1.0) == find_drawn(pair[1], pair[0], 1.0) == 0

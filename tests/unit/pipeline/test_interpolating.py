@@ -39,6 +39,15 @@ def test_the_original_stays_beside_an_enlarged_copy(ratio: float, way: Image.Res
     assert judged(original, copy, tmp_path).original == 1
 
 
+@pytest.mark.parametrize(("radius", "percent"), [(2, 150), (2.5, 200)])
+@pytest.mark.parametrize("ratio", [1.4, 1.8])
+def test_sharpening_after_enlarging_adds_no_detail(ratio: float, radius: float, percent: int, tmp_path: Path) -> None:
+    original = saved(drawn(5), quality=90)
+    large = scaled(opened(original), ratio, Image.Resampling.LANCZOS)
+    copy = saved(large.filter(ImageFilter.UnsharpMask(radius, percent, 2)), quality=88)
+    assert judged(original, copy, tmp_path).original == 1
+
+
 @pytest.mark.parametrize("way", WAYS[1:])
 @pytest.mark.parametrize("ratio", [0.94, 0.77, 0.56])
 def test_the_original_stays_beside_a_reduced_copy(way: Image.Resampling, ratio: float, tmp_path: Path) -> None:

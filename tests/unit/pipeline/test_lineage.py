@@ -170,3 +170,46 @@ def test_words_in_a_border_are_no_copy_and_a_blank_one_is(
         assert seen.kind is MatchKind.EDITED
         assert "words or other things stand around it" in seen.explanation
     assert verify(prepare(shown), prepare(blank), VerifySettings()).kind is MatchKind.COPY
+
+
+def test_two_words_in_both_corners_are_no_round_corners_of_a_frame() -> None:
+    shown = picture(6)
+    written = np.asarray(cv2.copyMakeBorder(shown, 40, 40, 70, 70, cv2.BORDER_CONSTANT, value=(250,) * 3), np.uint8)
+    for word, left in (("1971", 6), ("1974", written.shape[1] - 62)):
+        cv2.putText(written, word, (left, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (20, 20, 20), 2, cv2.LINE_AA)
+    assert verify(prepare(shown), prepare(written), VerifySettings()).kind is MatchKind.EDITED
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_border_may_slope_from_grey_to_grey(down: bool) -> None:
+    shown = picture(7)
+    bordered = np.asarray(cv2.copyMakeBorder(shown, 30, 30, 30, 30, cv2.BORDER_CONSTANT), np.uint8)
+    height, width = bordered.shape[:2]
+    slope = np.linspace(60, 220, height)[:, None] if down else np.linspace(60, 220, width)[None]
+    bordered[:] = np.broadcast_to(slope, (height, width))[..., None].astype(np.uint8)
+    bordered[30:-30, 30:-30] = shown
+    assert verify(prepare(shown), prepare(bordered), VerifySettings()).kind is MatchKind.COPY
+
+
+@pytest.mark.parametrize("bars", [(40, 0), (0, 50), (16, 16)])
+def test_a_night_scene_was_there_before_the_black_bars_around_it(bars: tuple[int, int]) -> None:
+    """Most of its rim is black as well, but it has no ground that is even from pixel to pixel."""
+    scene = picture(8).astype(np.float32)
+    noise = np.random.default_rng(8).normal(0, 1.5, scene.shape)
+    across = np.hypot(*np.meshgrid(np.linspace(-1, 1, 300), np.linspace(-1, 1, 220)))[..., None]
+    dark = np.asarray((scene * np.clip(1.15 - across, 0, 1) + 2 + noise).clip(0, 255), np.uint8)
+    dark[60:150, :4] = 140  # one lamp reaches the rim
+    around = np.asarray(cv2.copyMakeBorder(dark, *(bars[0],) * 2, *(bars[1],) * 2, cv2.BORDER_CONSTANT), np.uint8)
+    found = lineage(dark, around)
+    assert (found.relation, found.whole) == (Relation.FRAMED, 1)
+
+
+def test_a_page_cut_askew_came_after_the_whole() -> None:
+    page_ = np.full((300, 380, 3), 255, np.uint8)
+    for line in range(40, 270, 16):
+        text = f"{line} words on a page, {line**3}"
+        cv2.putText(page_, text, (40, line), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 30), 1, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((190, 150), 6, 1.0)
+    askew = cv2.warpAffine(page_, turn, (380, 300), flags=cv2.INTER_CUBIC, borderValue=(255, 255, 255))
+    found = lineage(page_, np.ascontiguousarray(np.asarray(askew, np.uint8)[24:-24, 24:-24]))
+    assert found.relation is not Relation.FRAMED or found.whole != 2
