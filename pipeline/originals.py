@@ -229,6 +229,9 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
     toned = by_tones(ours, theirs, cause)
     if toned.original:
         return toned
+    spared = find_spared(ours, theirs)
+    if spared and cause.original in (0, spared):
+        return Preference(spared, "the other is compressed to next to nothing")
     repeated = find_repeated(first, second, drawn=drawn)
     if repeated:
         return Preference(3 - repeated, _REDUCED_AND_ENLARGED)
@@ -245,9 +248,6 @@ def _by_pixels(ours: Observation, theirs: Observation, descent: Descent, cause: 
         again = _by_rhythm(first, second, gain, surplus)
         if again:
             return Preference(again, _REDUCED_AND_ENLARGED)
-    spared = find_spared(ours, theirs)
-    if spared:
-        return Preference(spared, "the other is compressed to next to nothing")
     if is_finest_alone(float(gain[FINEST].mean()), float(gain[FINER].mean()), first, second):
         return by_compression(ours, theirs, gain, descent)
     found = _by_fine_detail(ours, theirs, gain, surplus, descent, cause.fits)
